@@ -1,0 +1,3 @@
+//! map follows
+pub mod error;
+pub mod types;
