@@ -1,3 +1,4 @@
 //! map follows
+pub mod emulator;
 pub mod error;
 pub mod types;

@@ -1,0 +1,21 @@
+//! Athena's SQL: text → what to do.
+//!
+//! | module | says |
+//! | --- | --- |
+//! | [`dialect`] | how sqlparser should read Athena's SELECT; its syntax errors in Trino's words |
+//! | [`cursor`] | a place in the tokens of a statement that sqlparser does not read |
+//! | [`parameters`] | `?` → the values of ExecutionParameters |
+//! | [`statement`] | which statement it is, with its parts |
+//! | [`ddl`] | CREATE, DROP, SHOW, DESCRIBE, MSCK |
+//! | [`rewrite`] | a SELECT as Trino means it → the same as DataFusion understands it |
+//! | [`functions`] | the functions there are, and what each becomes |
+
+pub mod cursor;
+mod ddl;
+pub mod dialect;
+pub mod functions;
+mod parameters;
+pub mod rewrite;
+pub mod statement;
+
+pub use statement::{Statement, parse};

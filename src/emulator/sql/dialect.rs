@@ -1,0 +1,149 @@
+//! Reads Athena's SELECT with sqlparser, and puts its complaints into Trino's words.
+
+use datafusion::sql::sqlparser::ast::{Expr, Query};
+use datafusion::sql::sqlparser::dialect::Dialect;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+
+use crate::emulator::failure::Position;
+use crate::emulator::model::Failure;
+
+/// Expressions nested deeper than this are refused.
+const MAX_DEPTH: usize = 200;
+
+/// Trino's SELECT, as far as sqlparser has switches for it.
+#[derive(Debug, Default)]
+pub struct AthenaDialect;
+
+impl Dialect for AthenaDialect {
+    fn is_identifier_start(&self, ch: char) -> bool {
+        ch.is_alphabetic() || ch == '_'
+    }
+
+    fn is_identifier_part(&self, ch: char) -> bool {
+        ch.is_alphanumeric() || ch == '_' || ch == '$'
+    }
+
+    fn is_delimited_identifier_start(&self, ch: char) -> bool {
+        ch == '"' || ch == '`'
+    }
+
+    fn supports_filter_during_aggregation(&self) -> bool {
+        true
+    }
+
+    fn supports_within_after_array_aggregation(&self) -> bool {
+        true
+    }
+
+    fn supports_group_by_expr(&self) -> bool {
+        true
+    }
+
+    fn supports_lambda_functions(&self) -> bool {
+        true
+    }
+
+    fn supports_window_clause_named_window_reference(&self) -> bool {
+        true
+    }
+
+    fn supports_window_function_null_treatment_arg(&self) -> bool {
+        true
+    }
+}
+
+/// The tokens of a text that mean something; blanks and comments are dropped.
+pub fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, Failure> {
+    let mut tokens = Tokenizer::new(&AthenaDialect, sql).tokenize_with_location().map_err(|error| {
+        Failure::syntax(position(error.location), format!("mismatched input: {}", error.message))
+    })?;
+    tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
+    Ok(tokens)
+}
+
+/// Reads all of the tokens as one query.
+pub fn query(tokens: Vec<TokenWithSpan>, end: Position) -> Result<Box<Query>, Failure> {
+    let mut parser = parser(tokens);
+    let query = parser.parse_query().map_err(|error| complaint(error, end))?;
+    finish(&mut parser, end)?;
+    Ok(query)
+}
+
+/// Reads all of the tokens as one expression.
+pub fn expression(tokens: Vec<TokenWithSpan>, end: Position) -> Result<Expr, Failure> {
+    let mut parser = parser(tokens);
+    let expression = parser.parse_expr().map_err(|error| complaint(error, end))?;
+    finish(&mut parser, end)?;
+    Ok(expression)
+}
+
+fn parser(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
+    Parser::new(&AthenaDialect).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens)
+}
+
+fn finish(parser: &mut Parser<'_>, end: Position) -> Result<(), Failure> {
+    let next = parser.peek_token();
+    if next.token == Token::EOF {
+        return Ok(());
+    }
+    Err(mismatched(&next, end, "<EOF>"))
+}
+
+/// `line 1:8: mismatched input 'x'. Expecting: …`
+pub fn mismatched(found: &TokenWithSpan, end: Position, expected: &str) -> Failure {
+    match &found.token {
+        Token::EOF => Failure::syntax(end, format!("mismatched input '<EOF>'. Expecting: {expected}")),
+        token => Failure::syntax(
+            position(found.span.start),
+            format!("mismatched input '{token}'. Expecting: {expected}"),
+        ),
+    }
+}
+
+/// sqlparser says `Expected: a, found: b at Line: 1, Column: 8`.
+fn complaint(error: ParserError, end: Position) -> Failure {
+    let text = match error {
+        ParserError::RecursionLimitExceeded => {
+            return Failure::syntax(end, "statement is too large (stack overflow while parsing)");
+        }
+        ParserError::ParserError(text) | ParserError::TokenizerError(text) => text,
+    };
+    let (text, at) = match text.rsplit_once(" at Line: ") {
+        Some((text, place)) => {
+            let numbers = place.split_once(", Column: ").map(|(line, column)| (line.parse(), column.parse()));
+            match numbers {
+                Some((Ok(line), Ok(column))) => (text, Position { line, column }),
+                _ => (text, end),
+            }
+        }
+        None => (text.as_str(), end),
+    };
+    match text.strip_prefix("Expected: ").and_then(|rest| rest.split_once(", found: ")) {
+        Some((expected, "EOF")) => Failure::syntax(end, format!("mismatched input '<EOF>'. Expecting: {expected}")),
+        Some((expected, found)) => Failure::syntax(at, format!("mismatched input '{found}'. Expecting: {expected}")),
+        None => Failure::syntax(at, text),
+    }
+}
+
+pub fn position(location: Location) -> Position {
+    Position { line: location.line.max(1), column: location.column.max(1) }
+}
+
+/// The position behind the last character.
+pub fn end_of(sql: &str) -> Position {
+    let line = sql.matches('\n').count() as u64 + 1;
+    let column = sql.rsplit('\n').next().unwrap_or_default().chars().count() as u64 + 1;
+    Position { line, column }
+}
+
+/// The byte offset of a token's place, to cut text out of a statement.
+pub fn offset(sql: &str, location: Location) -> usize {
+    let line_start = match location.line {
+        0 | 1 => 0,
+        line => sql.match_indices('\n').nth(line as usize - 2).map_or(sql.len(), |(at, _)| at + 1),
+    };
+    let line = &sql[line_start..];
+    let columns = (location.column as usize).saturating_sub(1);
+    line_start + line.char_indices().nth(columns).map_or(line.len(), |(at, _)| at)
+}

@@ -1,0 +1,786 @@
+//! A query as Trino means it → the same query as DataFusion understands it.
+//!
+//! What differs and is put right here: names (Trino folds case, leaves expressions without a name, allows duplicates),
+//! literals (an integer is `integer`, `DECIMAL '1.50'` has its own precision), CAST, LIKE (no escape character unless
+//! asked for), functions ([`super::functions`]). Every construct that DataFusion would read as something else, or
+//! pass over, is refused by name.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::*;
+
+use super::dialect::position;
+use super::functions::{self, CAST, Form, TRY_CAST, call, cast, string};
+use crate::emulator::failure::Position;
+use crate::emulator::model::Failure;
+use crate::types::AthenaType;
+
+/// Names of expressions that have none; shown as `_col<position>`.
+const ANONYMOUS: &str = "__anonymous_";
+/// Second and later columns of one name.
+const DUPLICATE: &str = "__duplicate_";
+
+/// A query for DataFusion, and what to call its columns.
+pub struct Rewritten {
+    pub query: Query,
+    pub names: OutputNames,
+    pub places: Places,
+}
+
+/// Internal column names → the ones shown.
+#[derive(Debug, Default)]
+pub struct OutputNames(HashMap<String, String>);
+
+impl OutputNames {
+    /// The name of the `index`th output column, which DataFusion calls `internal`.
+    pub fn display(&self, index: usize, internal: &str) -> String {
+        match self.0.get(internal) {
+            Some(name) => name.clone(),
+            None if internal.starts_with(ANONYMOUS) => format!("_col{index}"),
+            None => internal.to_owned(),
+        }
+    }
+}
+
+/// Where names stand in the text, for error messages.
+#[derive(Debug, Default)]
+pub struct Places {
+    relations: HashMap<String, Position>,
+    columns: HashMap<String, Position>,
+}
+
+impl Places {
+    pub fn relation(&self, name: &str) -> Option<Position> {
+        self.relations.get(name).copied()
+    }
+
+    /// The place of the first relation that names this schema or catalog.
+    pub fn relation_in(&self, qualifier: &str) -> Option<Position> {
+        let within = |name: &str| name.split('.').rev().skip(1).any(|part| part == qualifier);
+        self.relations.iter().find(|(name, _)| within(name)).map(|(_, place)| *place)
+    }
+
+    pub fn column(&self, name: &str) -> Option<Position> {
+        self.columns.get(name).copied()
+    }
+}
+
+/// Rewrites a whole query.
+pub fn rewrite(mut query: Query) -> Result<Rewritten, Failure> {
+    let mut rewriter = Rewriter::default();
+    rewriter.name_output(&mut query.body);
+    match VisitMut::visit(&mut query, &mut rewriter) {
+        ControlFlow::Break(failure) => Err(failure),
+        ControlFlow::Continue(()) => Ok(Rewritten { query, names: rewriter.names, places: rewriter.places }),
+    }
+}
+
+#[derive(Default)]
+struct Rewriter {
+    names: OutputNames,
+    places: Places,
+    made: usize,
+    /// The VALUES that is visited next has its wrapping already.
+    values_named: bool,
+}
+
+type Flow = ControlFlow<Failure>;
+
+impl VisitorMut for Rewriter {
+    type Break = Failure;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> Flow {
+        flow(self.query(query))
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> Flow {
+        flow(self.select(select))
+    }
+
+    fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> Flow {
+        for part in &mut relation.0 {
+            if let ObjectNamePart::Identifier(ident) = part {
+                fold(ident);
+            }
+        }
+        if let Some(first) = relation.0.first().and_then(ObjectNamePart::as_ident) {
+            let name = relation.0.iter().filter_map(ObjectNamePart::as_ident).map(|i| i.value.as_str());
+            let key = name.collect::<Vec<_>>().join(".");
+            self.places.relations.entry(key).or_insert(position(first.span.start));
+        }
+        Flow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> Flow {
+        flow(self.table_factor(factor))
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> Flow {
+        protect_positions(expr);
+        Flow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> Flow {
+        flow(self.expr(expr))
+    }
+}
+
+fn flow(result: Result<(), Failure>) -> Flow {
+    match result {
+        Ok(()) => Flow::Continue(()),
+        Err(failure) => Flow::Break(failure),
+    }
+}
+
+fn refuse<T>(what: impl std::fmt::Display) -> Result<T, Failure> {
+    Err(Failure::not_supported(None, what))
+}
+
+/// Trino does not tell case apart in names, quoted or not; DataFusion is told to take names as they are.
+fn fold(ident: &mut Ident) {
+    ident.value = ident.value.to_lowercase();
+    ident.quote_style = Some('"');
+}
+
+/// Marks a number that is a position or a count, not a value; [`Rewriter::expr`] then leaves it alone.
+fn protect(expr: &mut Expr) {
+    if let Expr::Value(ValueWithSpan { value: Value::Number(_, keep), .. }) = expr {
+        *keep = true;
+    }
+}
+
+/// Numbers that the grammar wants bare: frame bounds and interval values.
+fn protect_positions(expr: &mut Expr) {
+    match expr {
+        Expr::Interval(interval) => protect(&mut interval.value),
+        Expr::Function(Function { over: Some(WindowType::WindowSpec(spec)), .. }) => {
+            if let Some(frame) = &mut spec.window_frame {
+                for bound in std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound) {
+                    if let WindowFrameBound::Preceding(Some(n)) | WindowFrameBound::Following(Some(n)) = bound {
+                        protect(n);
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+impl Rewriter {
+    fn fresh(&mut self, prefix: &str) -> String {
+        self.made += 1;
+        format!("{prefix}{}", self.made)
+    }
+
+    /// Keeps the spelling of the output's names and makes equal ones different for DataFusion.
+    fn name_output(&mut self, body: &mut SetExpr) {
+        match body {
+            SetExpr::Select(select) => {
+                let mut seen = HashSet::new();
+                for item in &mut select.projection {
+                    let shown = match item {
+                        SelectItem::ExprWithAlias { alias, .. } => alias.value.clone(),
+                        SelectItem::UnnamedExpr(Expr::Identifier(ident)) => ident.value.to_lowercase(),
+                        SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => {
+                            parts.last().map(|ident| ident.value.to_lowercase()).unwrap_or_default()
+                        }
+                        _ => continue,
+                    };
+                    let internal = shown.to_lowercase();
+                    if seen.insert(internal.clone()) {
+                        if internal != shown {
+                            self.names.0.insert(internal, shown);
+                        }
+                        continue;
+                    }
+                    let unique = self.fresh(DUPLICATE);
+                    self.names.0.insert(unique.clone(), shown);
+                    match item {
+                        SelectItem::ExprWithAlias { alias, .. } => *alias = Ident::new(unique),
+                        SelectItem::UnnamedExpr(expr) => {
+                            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::new(unique) };
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            SetExpr::SetOperation { left, .. } => self.name_output(left),
+            SetExpr::Query(query) => self.name_output(&mut query.body),
+            _ => {}
+        }
+    }
+
+    fn query(&mut self, query: &mut Query) -> Result<(), Failure> {
+        if !query.locks.is_empty() || query.for_clause.is_some() {
+            return refuse("FOR at the end of a query");
+        }
+        if query.settings.is_some() || query.format_clause.is_some() || !query.pipe_operators.is_empty() {
+            return refuse("SETTINGS, FORMAT and pipe operators");
+        }
+        if let Some(with) = &mut query.with {
+            for cte in &mut with.cte_tables {
+                self.table_alias(&mut cte.alias);
+            }
+        }
+        self.set_expr(&mut query.body)?;
+        match query.order_by.as_mut().map(|order_by| &mut order_by.kind) {
+            Some(OrderByKind::Expressions(keys)) => keys.iter_mut().for_each(|key| protect(&mut key.expr)),
+            Some(OrderByKind::All(_)) => return refuse("ORDER BY ALL"),
+            None => {}
+        }
+        match &mut query.limit_clause {
+            Some(LimitClause::LimitOffset { limit, offset, limit_by }) => {
+                if !limit_by.is_empty() {
+                    return refuse("LIMIT BY");
+                }
+                // LIMIT ALL is no limit at all.
+                if matches!(limit, Some(Expr::Identifier(all)) if all.value.eq_ignore_ascii_case("all")) {
+                    *limit = None;
+                }
+                limit.iter_mut().for_each(protect);
+                offset.iter_mut().for_each(|offset| protect(&mut offset.value));
+            }
+            Some(LimitClause::OffsetCommaLimit { .. }) => return refuse("LIMIT with a comma"),
+            None => {}
+        }
+        if let Some(fetch) = query.fetch.take() {
+            if fetch.with_ties || fetch.percent {
+                return refuse("FETCH … WITH TIES");
+            }
+            let mut count = fetch.quantity.unwrap_or_else(|| number("1"));
+            protect(&mut count);
+            let offset = match query.limit_clause.take() {
+                Some(LimitClause::LimitOffset { limit: None, offset, .. }) => offset,
+                None => None,
+                Some(_) => return refuse("LIMIT beside FETCH"),
+            };
+            query.limit_clause = Some(LimitClause::LimitOffset { limit: Some(count), offset, limit_by: vec![] });
+        }
+        Ok(())
+    }
+
+    fn set_expr(&mut self, body: &mut SetExpr) -> Result<(), Failure> {
+        match body {
+            SetExpr::SetOperation { left, right, op, set_quantifier } => {
+                if matches!(op, SetOperator::Minus) || !matches!(set_quantifier, SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None) {
+                    return refuse("this form of a set operation");
+                }
+                self.set_expr(left)?;
+                self.set_expr(right)
+            }
+            SetExpr::Table(table) => {
+                let name = table.table_name.take().unwrap_or_default();
+                let parts = table.schema_name.take().into_iter().chain([name]).map(Ident::new).collect::<Vec<_>>();
+                let factor = TableFactor::Table {
+                    name: ObjectName::from(parts),
+                    alias: None,
+                    args: None,
+                    with_hints: vec![],
+                    version: None,
+                    with_ordinality: false,
+                    partitions: vec![],
+                    json_path: None,
+                    sample: None,
+                    index_hints: vec![],
+                };
+                *body = select_all(factor);
+                Ok(())
+            }
+            SetExpr::Values(_) if self.values_named => {
+                self.values_named = false;
+                Ok(())
+            }
+            SetExpr::Values(values) if !values.rows.is_empty() => {
+                self.values_named = true;
+                // DataFusion calls the columns column1, …; they have no names.
+                let width = values.rows[0].content.len();
+                let columns: Vec<TableAliasColumnDef> = (0..width)
+                    .map(|_| TableAliasColumnDef { name: Ident::new(self.fresh(ANONYMOUS)), data_type: None })
+                    .collect();
+                let alias = TableAlias { explicit: true, name: Ident::new(self.fresh(ANONYMOUS)), columns, at: None };
+                let values = SetExpr::Values(std::mem::replace(
+                    values,
+                    Values { explicit_row: false, value_keyword: false, rows: vec![] },
+                ));
+                let subquery = Box::new(bare_query(values));
+                *body = select_all(TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None });
+                Ok(())
+            }
+            SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::Values(_) => Ok(()),
+            _ => refuse("a statement inside a query"),
+        }
+    }
+
+    fn select(&mut self, select: &mut Select) -> Result<(), Failure> {
+        for (present, what) in [
+            (select.top.is_some(), "TOP"),
+            (select.into.is_some(), "INTO"),
+            (select.exclude.is_some(), "EXCLUDE"),
+            (!select.lateral_views.is_empty(), "LATERAL VIEW"),
+            (select.prewhere.is_some(), "PREWHERE"),
+            (!select.connect_by.is_empty(), "CONNECT BY"),
+            (!select.cluster_by.is_empty(), "CLUSTER BY"),
+            (!select.distribute_by.is_empty(), "DISTRIBUTE BY"),
+            (!select.sort_by.is_empty(), "SORT BY"),
+            (select.qualify.is_some(), "QUALIFY"),
+            (select.value_table_mode.is_some(), "SELECT AS"),
+            (matches!(select.distinct, Some(Distinct::On(_))), "DISTINCT ON"),
+            (!matches!(select.flavor, SelectFlavor::Standard), "FROM before SELECT"),
+        ] {
+            if present {
+                return refuse(what);
+            }
+        }
+        match &mut select.group_by {
+            GroupByExpr::All(_) => return refuse("GROUP BY ALL"),
+            GroupByExpr::Expressions(_, modifiers) if !modifiers.is_empty() => return refuse("GROUP BY … WITH"),
+            GroupByExpr::Expressions(keys, _) => {
+                for key in keys {
+                    match key {
+                        Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
+                            sets.iter_mut().flatten().for_each(protect);
+                        }
+                        key => protect(key),
+                    }
+                }
+            }
+        }
+        for window in &mut select.named_window {
+            fold(&mut window.0);
+        }
+        for item in &mut select.projection {
+            match item {
+                SelectItem::ExprWithAlias { alias, .. } => fold(alias),
+                SelectItem::ExprWithAliases { .. } => return refuse("several names for one expression"),
+                SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)) => {}
+                SelectItem::UnnamedExpr(expr) => {
+                    let name = self.fresh(ANONYMOUS);
+                    *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', name) };
+                }
+                SelectItem::QualifiedWildcard(kind, _) => {
+                    if let SelectItemQualifiedWildcardKind::ObjectName(name) = kind {
+                        for part in &mut name.0 {
+                            if let ObjectNamePart::Identifier(ident) = part {
+                                fold(ident);
+                            }
+                        }
+                    }
+                }
+                SelectItem::Wildcard(_) => {}
+            }
+        }
+        for table in &mut select.from {
+            for join in &mut table.joins {
+                fold_join(&mut join.join_operator);
+            }
+        }
+        Ok(())
+    }
+
+    fn table_alias(&mut self, alias: &mut TableAlias) {
+        fold(&mut alias.name);
+        alias.columns.iter_mut().for_each(|column| fold(&mut column.name));
+    }
+
+    fn table_factor(&mut self, factor: &mut TableFactor) -> Result<(), Failure> {
+        let alias = match factor {
+            TableFactor::Table { alias, args, version, sample, with_ordinality, partitions, with_hints, .. } => {
+                for (present, what) in [
+                    (args.is_some(), "table functions"),
+                    (version.is_some(), "FOR TIMESTAMP AS OF and FOR VERSION AS OF"),
+                    (sample.is_some(), "TABLESAMPLE"),
+                    (*with_ordinality || !partitions.is_empty() || !with_hints.is_empty(), "this form of a table"),
+                ] {
+                    if present {
+                        return refuse(what);
+                    }
+                }
+                alias
+            }
+            TableFactor::Derived { alias, sample, .. } => {
+                if sample.is_some() {
+                    return refuse("TABLESAMPLE");
+                }
+                alias
+            }
+            TableFactor::UNNEST { alias, with_ordinality, .. } => {
+                if *with_ordinality {
+                    return refuse("UNNEST … WITH ORDINALITY");
+                }
+                alias
+            }
+            TableFactor::NestedJoin { alias, table_with_joins } => {
+                for join in &mut table_with_joins.joins {
+                    fold_join(&mut join.join_operator);
+                }
+                alias
+            }
+            other => return refuse(format!("FROM {other}")),
+        };
+        if let Some(alias) = alias {
+            self.table_alias(alias);
+        }
+        Ok(())
+    }
+
+    fn expr(&mut self, expr: &mut Expr) -> Result<(), Failure> {
+        match expr {
+            Expr::Identifier(ident) => {
+                self.column(ident);
+                Ok(())
+            }
+            Expr::CompoundIdentifier(parts) => {
+                let place = parts.first().map(|first| position(first.span.start));
+                parts.iter_mut().for_each(fold);
+                if let (Some(place), Some(last)) = (place, parts.last()) {
+                    self.places.columns.entry(last.value.clone()).or_insert(place);
+                }
+                Ok(())
+            }
+            Expr::Value(value) => literal(value).map(|rewritten| {
+                if let Some(rewritten) = rewritten {
+                    *expr = rewritten;
+                }
+            }),
+            Expr::TypedString(typed) => typed_literal(typed).map(|rewritten| *expr = rewritten),
+            Expr::Cast { kind, expr: value, data_type, array, format } => {
+                if *array || format.is_some() || !matches!(kind, CastKind::Cast | CastKind::TryCast) {
+                    return refuse("this form of CAST");
+                }
+                let name = if *kind == CastKind::Cast { CAST } else { TRY_CAST };
+                let target = cast_target(data_type)?;
+                *expr = call(name, vec![take(value), string(&target)]);
+                Ok(())
+            }
+            Expr::Like { any: false, pattern, escape_char, .. } => like(pattern, escape_char),
+            Expr::Extract { field, expr: value, .. } => {
+                let name = field.to_string().to_lowercase();
+                let Some(Form::Expression(form)) = functions::find(&name) else {
+                    return refuse(format!("EXTRACT({field} FROM …)"));
+                };
+                *expr = form(vec![take(value)]).map_err(Failure::invalid_query)?;
+                Ok(())
+            }
+            Expr::Ceil { expr: value, .. } => {
+                *expr = call("athena_ceil", vec![take(value)]);
+                Ok(())
+            }
+            Expr::Floor { expr: value, .. } => {
+                *expr = call("athena_floor", vec![take(value)]);
+                Ok(())
+            }
+            Expr::Position { expr: needle, r#in: text } => {
+                *expr = cast(call("strpos", vec![take(text), take(needle)]), "bigint");
+                Ok(())
+            }
+            Expr::Substring { expr: value, substring_from, substring_for, .. } => {
+                let from = substring_from.as_mut().map_or_else(|| number("1"), take);
+                let mut args = vec![take(value), from];
+                args.extend(substring_for.as_mut().map(take));
+                *expr = call("athena_substr", args);
+                Ok(())
+            }
+            Expr::BinaryOp { op, .. } => {
+                use BinaryOperator::*;
+                match op {
+                    Plus | Minus | Multiply | Divide | Modulo | StringConcat | Gt | Lt | GtEq | LtEq | Eq | NotEq | And | Or => Ok(()),
+                    other => refuse(format!("the operator {other}")),
+                }
+            }
+            Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus | UnaryOperator::Not, .. } => Ok(()),
+            Expr::Function(_) => self.function(expr),
+            Expr::Interval(interval) => {
+                if interval.last_field.is_some() {
+                    return refuse("INTERVAL … TO …");
+                }
+                // Months and seconds are different types in Trino; DataFusion has one for both.
+                if matches!(interval.leading_field, Some(DateTimeField::Year | DateTimeField::Month)) {
+                    *expr = cast(expr.clone(), "interval year to month");
+                }
+                Ok(())
+            }
+            Expr::IsFalse(_)
+            | Expr::IsNotFalse(_)
+            | Expr::IsTrue(_)
+            | Expr::IsNotTrue(_)
+            | Expr::IsNull(_)
+            | Expr::IsNotNull(_)
+            | Expr::IsUnknown(_)
+            | Expr::IsNotUnknown(_)
+            | Expr::IsDistinctFrom(..)
+            | Expr::IsNotDistinctFrom(..)
+            | Expr::InList { .. }
+            | Expr::InSubquery { .. }
+            | Expr::Between { .. }
+            | Expr::AnyOp { .. }
+            | Expr::AllOp { .. }
+            | Expr::Trim { .. }
+            | Expr::Nested(_)
+            | Expr::Case { .. }
+            | Expr::Exists { .. }
+            | Expr::Subquery(_)
+            | Expr::GroupingSets(_)
+            | Expr::Cube(_)
+            | Expr::Rollup(_)
+            | Expr::Tuple(_)
+            | Expr::Array(_)
+            | Expr::Wildcard(_)
+            | Expr::QualifiedWildcard(..) => Ok(()),
+            Expr::CompoundFieldAccess { .. } => refuse("array and map subscripts"),
+            Expr::AtTimeZone { .. } => refuse("AT TIME ZONE"),
+            Expr::Lambda(_) => refuse("lambda expressions"),
+            other => refuse(format!("the expression {other}")),
+        }
+    }
+
+    fn column(&mut self, ident: &mut Ident) {
+        let place = position(ident.span.start);
+        fold(ident);
+        self.places.columns.entry(ident.value.clone()).or_insert(place);
+    }
+
+    fn function(&mut self, expr: &mut Expr) -> Result<(), Failure> {
+        let Expr::Function(function) = expr else { return Ok(()) };
+        let place = function.name.0.first().and_then(ObjectNamePart::as_ident).map(|ident| position(ident.span.start));
+        let name = function.name.to_string().to_lowercase();
+        let Some(form) = functions::find(&name) else {
+            return Err(Failure::function_not_found(place, &name));
+        };
+        if let Some(WindowType::NamedWindow(window)) = &mut function.over {
+            fold(window);
+        }
+        let complain = |complaint: &str| Failure::invalid_query(format!("function {name} {complaint}"));
+        match form {
+            Form::Call(target) => function.name = ObjectName::from(vec![Ident::new(target)]),
+            Form::Typed(target, result) => {
+                function.name = ObjectName::from(vec![Ident::new(target)]);
+                *expr = cast(expr.clone(), result);
+            }
+            Form::Double(target) => {
+                let args = plain_arguments(function).map_err(complain)?;
+                *expr = call(target, args.into_iter().map(|arg| cast(arg, "double")).collect());
+            }
+            Form::Expression(form) => {
+                let args = plain_arguments(function).map_err(complain)?;
+                *expr = form(args).map_err(complain)?;
+            }
+            Form::Aggregate(form) => form(function).map_err(complain)?,
+        }
+        Ok(())
+    }
+}
+
+fn plain_arguments(function: &Function) -> Result<Vec<Expr>, &'static str> {
+    if function.over.is_some() || function.filter.is_some() {
+        return Err("is neither an aggregate nor a window function");
+    }
+    match &function.args {
+        FunctionArguments::None => Ok(vec![]),
+        FunctionArguments::Subquery(_) => Err("takes plain arguments"),
+        FunctionArguments::List(list) if list.duplicate_treatment.is_some() || !list.clauses.is_empty() => {
+            Err("takes plain arguments")
+        }
+        FunctionArguments::List(list) => list
+            .args
+            .iter()
+            .map(|arg| match arg {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(expr.clone()),
+                _ => Err("takes plain arguments"),
+            })
+            .collect(),
+    }
+}
+
+fn fold_join(operator: &mut JoinOperator) {
+    use JoinOperator::*;
+    if let Join(constraint) | Inner(constraint) | Left(constraint) | LeftOuter(constraint) | Right(constraint)
+    | RightOuter(constraint) | FullOuter(constraint) | CrossJoin(constraint) = operator
+        && let JoinConstraint::Using(names) = constraint
+    {
+        for name in names {
+            for part in &mut name.0 {
+                if let ObjectNamePart::Identifier(ident) = part {
+                    fold(ident);
+                }
+            }
+        }
+    }
+}
+
+fn take(expr: &mut Box<Expr>) -> Expr {
+    std::mem::replace(expr.as_mut(), Expr::Value(Value::Null.with_empty_span()))
+}
+
+fn number(digits: &str) -> Expr {
+    Expr::Value(Value::Number(digits.to_owned(), false).with_empty_span())
+}
+
+fn bare_query(body: SetExpr) -> Query {
+    Query {
+        with: None,
+        body: Box::new(body),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: vec![],
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: vec![],
+    }
+}
+
+fn select_all(factor: TableFactor) -> SetExpr {
+    use helpers::attached_token::AttachedToken;
+    SetExpr::Select(Box::new(Select {
+        select_token: AttachedToken::empty(),
+        optimizer_hints: vec![],
+        distinct: None,
+        select_modifiers: None,
+        top: None,
+        top_before_distinct: false,
+        projection: vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())],
+        exclude: None,
+        into: None,
+        from: vec![TableWithJoins { relation: factor, joins: vec![] }],
+        lateral_views: vec![],
+        prewhere: None,
+        selection: None,
+        connect_by: vec![],
+        group_by: GroupByExpr::Expressions(vec![], vec![]),
+        cluster_by: vec![],
+        distribute_by: vec![],
+        sort_by: vec![],
+        having: None,
+        named_window: vec![],
+        qualify: None,
+        window_before_qualify: false,
+        value_table_mode: None,
+        flavor: SelectFlavor::Standard,
+    }))
+}
+
+/// An integer literal is `integer` if it fits, else `bigint`; `1.5` is a double in Athena.
+fn literal(value: &mut ValueWithSpan) -> Result<Option<Expr>, Failure> {
+    match &mut value.value {
+        Value::Number(_, keep) if *keep => {
+            *keep = false;
+            Ok(None)
+        }
+        Value::Number(digits, _) if digits.bytes().all(|c| c.is_ascii_digit()) => {
+            if digits.parse::<i32>().is_ok() {
+                return Ok(Some(typed(DataType::Integer(None), digits)));
+            }
+            match digits.parse::<i64>() {
+                Ok(_) => Ok(None),
+                Err(_) => Err(Failure::invalid_query(format!("Invalid numeric literal: {digits}"))),
+            }
+        }
+        Value::Number(digits, _) if digits.parse::<f64>().is_ok() => {
+            // DataFusion would take digits without a point or an exponent for an integer.
+            if digits.contains(['.', 'e', 'E']) {
+                Ok(None)
+            } else {
+                refuse(format!("the literal {digits}"))
+            }
+        }
+        Value::SingleQuotedString(_) | Value::HexStringLiteral(_) | Value::Boolean(_) | Value::Null => Ok(None),
+        Value::UnicodeStringLiteral(text) => Ok(Some(string(text))),
+        other => refuse(format!("the literal {other}")),
+    }
+}
+
+fn typed(data_type: DataType, text: &str) -> Expr {
+    Expr::TypedString(TypedString {
+        data_type,
+        value: Value::SingleQuotedString(text.to_owned()).with_empty_span(),
+        uses_odbc_syntax: false,
+    })
+}
+
+/// `DATE '…'`, `DECIMAL '…'`, `TIMESTAMP '…'` and their like.
+fn typed_literal(typed_string: &TypedString) -> Result<Expr, Failure> {
+    let Value::SingleQuotedString(text) = &typed_string.value.value else { return refuse("this typed literal") };
+    let data_type = match &typed_string.data_type {
+        // Made by `literal` above: already what it should be.
+        DataType::Integer(None) if text.parse::<i32>().is_ok() => return Ok(Expr::TypedString(typed_string.clone())),
+        DataType::Decimal(ExactNumberInfo::None) => {
+            let digits = text.trim_start_matches(['-', '+']);
+            let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+            let precision = (whole.trim_start_matches('0').len() + fraction.len()).max(1);
+            format!("decimal({precision},{})", fraction.len())
+        }
+        DataType::Timestamp(None, TimezoneInfo::None) => {
+            let time = text.split_once(' ').map_or("", |(_, time)| time);
+            let (clock, zone) = match time.find([' ', '+', '-']) {
+                Some(at) => (&time[..at], true),
+                None => (time, text.ends_with('Z')),
+            };
+            let digits = clock.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+            format!("timestamp({digits}){}", if zone { " with time zone" } else { "" })
+        }
+        DataType::Time(None, TimezoneInfo::None) => {
+            format!("time({})", text.split_once('.').map_or(0, |(_, fraction)| fraction.len()))
+        }
+        other => cast_target(other)?,
+    };
+    Ok(cast(string(text), &data_type))
+}
+
+/// The Athena type that a CAST names, checked and in one spelling.
+fn cast_target(data_type: &DataType) -> Result<String, Failure> {
+    let text = data_type.to_string();
+    let parsed = AthenaType::parse(&text).map_err(|fault| Failure::invalid_query(fault.to_string()))?;
+    match parsed {
+        AthenaType::Other(name) => Err(Failure::invalid_query(format!("Unknown type: {name}"))),
+        // Trino's bare decimal is decimal(38,0), its bare times have milliseconds.
+        AthenaType::Decimal { .. } if !text.contains('(') => Ok("decimal(38,0)".to_owned()),
+        AthenaType::Timestamp(None) => Ok("timestamp(3)".to_owned()),
+        AthenaType::TimestampWithTimeZone(None) => Ok("timestamp(3) with time zone".to_owned()),
+        AthenaType::Time(None) => Ok("time(3)".to_owned()),
+        parsed => Ok(parsed.to_string()),
+    }
+}
+
+/// In Trino a pattern has no escape character unless ESCAPE names one; in DataFusion it is always `\`.
+fn like(pattern: &mut Box<Expr>, escape: &mut Option<ValueWithSpan>) -> Result<(), Failure> {
+    let escape = match escape.take().map(|escape| escape.value) {
+        Some(Value::SingleQuotedString(text)) => match text.chars().collect::<Vec<_>>()[..] {
+            [c] => Some(c),
+            _ => return Err(Failure::invalid_argument("Escape string must be a single character")),
+        },
+        Some(other) => return refuse(format!("ESCAPE {other}")),
+        None => None,
+    };
+    match (pattern.as_mut(), escape) {
+        (Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }), escape) => {
+            let mut escaped = String::with_capacity(text.len());
+            let mut chars = text.chars();
+            while let Some(c) = chars.next() {
+                if Some(c) == escape {
+                    match chars.next() {
+                        Some(next) if next == '%' || next == '_' || Some(next) == escape => escaped.extend(['\\', next]),
+                        _ => {
+                            return Err(Failure::invalid_argument(
+                                "Escape character must be followed by '%', '_' or the escape character itself",
+                            ));
+                        }
+                    }
+                } else if c == '\\' {
+                    escaped.push_str("\\\\");
+                } else {
+                    escaped.push(c);
+                }
+            }
+            *text = escaped;
+            Ok(())
+        }
+        (_, Some(_)) => refuse("LIKE … ESCAPE with a pattern that is not a literal"),
+        (other, None) => {
+            let computed = std::mem::replace(other, Expr::Value(Value::Null.with_empty_span()));
+            *other = call("replace", vec![computed, string("\\"), string("\\\\")]);
+            Ok(())
+        }
+    }
+}

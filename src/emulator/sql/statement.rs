@@ -1,0 +1,296 @@
+//! Which statement a text is, with its parts, and what kind of answer Athena gives to it.
+
+use datafusion::sql::sqlparser::ast::Query;
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+use super::cursor::{Cursor, Name};
+use super::{ddl, dialect, parameters};
+use crate::emulator::failure::Position;
+use crate::emulator::model::{Failure, Parameters};
+use crate::types::AthenaType;
+
+#[derive(Debug, Clone)]
+pub enum Statement {
+    Query(Box<Query>),
+    Explain { query: Box<Query>, format: ExplainFormat, analyze: bool },
+    CreateDatabase { name: Name, if_not_exists: bool, comment: Option<String>, location: Option<String>, properties: Parameters },
+    DropDatabase { name: Name, if_exists: bool, cascade: bool },
+    CreateTable(Box<CreateTable>),
+    DropTable { name: Name, if_exists: bool },
+    CreateView { name: Name, or_replace: bool, query: Box<Query>, text: String },
+    DropView { name: Name, if_exists: bool },
+    ShowDatabases { like: Option<String> },
+    ShowTables { database: Option<Name>, like: Option<String> },
+    ShowViews { database: Option<Name>, like: Option<String> },
+    ShowColumns(Name),
+    ShowPartitions(Name),
+    ShowCreateTable(Name),
+    ShowCreateView(Name),
+    ShowTableProperties(Name),
+    Describe(Name),
+    MsckRepair(Name),
+    /// Athena's grammar has it, the embedded endpoint does not run it.
+    Unsupported { what: String, at: Position, substatement: &'static str, statement_type: &'static str },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExplainFormat {
+    Text,
+    /// `(TYPE LOGICAL, FORMAT JSON)`: the plan's output columns with their full types.
+    LogicalJson,
+}
+
+#[derive(Debug, Clone)]
+pub struct CreateTable {
+    pub name: Name,
+    pub if_not_exists: bool,
+    pub columns: Vec<ColumnDefinition>,
+    pub partition_keys: Vec<ColumnDefinition>,
+    pub comment: Option<String>,
+    pub serde: Option<String>,
+    pub serde_properties: Parameters,
+    pub stored_as: Option<String>,
+    pub input_format: Option<String>,
+    pub output_format: Option<String>,
+    pub location: String,
+    pub properties: Parameters,
+}
+
+#[derive(Debug, Clone)]
+pub struct ColumnDefinition {
+    pub name: String,
+    pub data_type: AthenaType,
+    pub comment: Option<String>,
+}
+
+/// The facts of the table in athena-behaviour, section 3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    pub statement_type: &'static str,
+    pub substatement: &'static str,
+    /// How the result object's name ends; `None` where there is no such object.
+    pub object: Option<&'static str>,
+    /// Whether the first row of `GetQueryResults` and the first line of a `.txt` are column names.
+    pub has_header: bool,
+    pub update_count: Option<i64>,
+}
+
+impl Statement {
+    pub fn kind(&self) -> Kind {
+        let ddl = |substatement| Kind {
+            statement_type: "DDL",
+            substatement,
+            object: Some(".txt"),
+            has_header: false,
+            update_count: None,
+        };
+        let utility = |substatement| Kind {
+            statement_type: "UTILITY",
+            substatement,
+            object: Some(".txt"),
+            has_header: false,
+            update_count: Some(0),
+        };
+        match self {
+            Self::Query(_) => Kind {
+                statement_type: "DML",
+                substatement: "SELECT",
+                object: Some(".csv"),
+                has_header: true,
+                update_count: Some(0),
+            },
+            Self::Explain { .. } => Kind {
+                statement_type: "DML",
+                substatement: "EXPLAIN",
+                object: Some(".txt"),
+                has_header: true,
+                update_count: None,
+            },
+            Self::CreateDatabase { .. } => ddl("CREATE_DATABASE"),
+            Self::DropDatabase { .. } => ddl("DROP_DATABASE"),
+            Self::CreateTable(_) => ddl("CREATE_TABLE"),
+            Self::DropTable { .. } => ddl("DROP_TABLE"),
+            Self::CreateView { .. } => ddl("CREATE_VIEW"),
+            Self::DropView { .. } => ddl("DROP_VIEW"),
+            Self::MsckRepair(_) => ddl("MSCK_REPAIR"),
+            Self::ShowDatabases { .. } => utility("SHOW_DATABASES"),
+            Self::ShowTables { .. } => utility("SHOW_TABLES"),
+            Self::ShowViews { .. } => utility("SHOW_VIEWS"),
+            Self::ShowColumns(_) => utility("SHOW_COLUMNS"),
+            Self::ShowPartitions(_) => utility("SHOW_PARTITIONS"),
+            Self::ShowCreateTable(_) => Kind { update_count: None, ..utility("SHOW_CREATE_TABLE") },
+            Self::ShowCreateView(_) => utility("SHOW_CREATE_VIEW"),
+            Self::ShowTableProperties(_) => utility("SHOW_TBLPROPERTIES"),
+            Self::Describe(_) => Kind { update_count: None, ..utility("DESCRIBE_TABLE") },
+            Self::Unsupported { substatement, statement_type, .. } => {
+                Kind { statement_type, substatement, object: None, has_header: false, update_count: None }
+            }
+        }
+    }
+}
+
+/// What Athena's grammar has and we do not run: first words, type, substatement.
+const UNSUPPORTED: [(&str, &str, &str); 14] = [
+    ("INSERT", "DML", "INSERT"),
+    ("UPDATE", "DML", "UPDATE"),
+    ("DELETE", "DML", "DELETE"),
+    ("MERGE", "DML", "MERGE"),
+    ("UNLOAD", "DML", "UNLOAD"),
+    ("ALTER", "DDL", "ALTER_TABLE"),
+    ("OPTIMIZE", "DDL", "OPTIMIZE"),
+    ("VACUUM", "DDL", "VACUUM"),
+    ("PREPARE", "DDL", "PREPARE"),
+    ("EXECUTE", "DML", "EXECUTE"),
+    ("DEALLOCATE", "DDL", "DEALLOCATE"),
+    ("GRANT", "DDL", "GRANT"),
+    ("REVOKE", "DDL", "REVOKE"),
+    ("ANALYZE", "DDL", "ANALYZE"),
+];
+
+/// Reads one statement. An error means that the call that brought the text fails; nothing is recorded.
+pub fn parse(sql: &str, values: &[String]) -> Result<Statement, Failure> {
+    let mut tokens = dialect::tokens(sql)?;
+    while tokens.last().is_some_and(|token| token.token == Token::SemiColon) {
+        tokens.pop();
+    }
+    if tokens.iter().any(|token| token.token == Token::SemiColon) {
+        let at = Position { line: 1, column: 1 };
+        return Err(Failure::syntax(at, format!("Only one sql statement is allowed. Got: {sql}")));
+    }
+    let placeholders = parameters::count(&tokens);
+    if placeholders > 0 {
+        if values.len() != placeholders {
+            let at = Position { line: 1, column: 1 };
+            let found = values.len();
+            return Err(Failure::syntax(at, format!("Incorrect number of parameters: expected {placeholders} but found {found}")));
+        }
+        tokens = parameters::bind(tokens, values);
+    }
+    let mut cursor = Cursor::new(sql, tokens);
+    let statement = statement(&mut cursor)?;
+    Ok(statement)
+}
+
+fn statement(cursor: &mut Cursor<'_>) -> Result<Statement, Failure> {
+    let starts_query = ["SELECT", "WITH", "VALUES", "TABLE"].iter().any(|word| cursor.next_is(word));
+    if starts_query || cursor.peek().token == Token::LParen {
+        return Ok(Statement::Query(query(cursor)?));
+    }
+    if cursor.accept("EXPLAIN") {
+        return explain(cursor);
+    }
+    for (word, statement_type, substatement) in UNSUPPORTED {
+        if cursor.next_is(word) {
+            return Ok(Statement::Unsupported { what: word.into(), at: cursor.position(), substatement, statement_type });
+        }
+    }
+    ddl::statement(cursor)
+}
+
+/// Reads the rest as a query.
+pub fn query(cursor: &Cursor<'_>) -> Result<Box<Query>, Failure> {
+    dialect::query(cursor.rest(), cursor.end())
+}
+
+fn explain(cursor: &mut Cursor<'_>) -> Result<Statement, Failure> {
+    let at = cursor.position();
+    let analyze = cursor.accept("ANALYZE");
+    let (mut json, mut logical) = (false, false);
+    // `EXPLAIN (SELECT …)` is a query in brackets, `EXPLAIN (FORMAT JSON) SELECT …` has options.
+    if cursor.peek().token == Token::LParen && (cursor.nth_is(1, "TYPE") || cursor.nth_is(1, "FORMAT")) {
+        cursor.advance();
+        loop {
+            if cursor.accept("FORMAT") {
+                let format = cursor.identifier()?;
+                json = format == "json";
+                if !matches!(format.as_str(), "json" | "text") {
+                    return Err(Failure::not_supported(Some(at), format!("EXPLAIN (FORMAT {})", format.to_uppercase())));
+                }
+            } else {
+                cursor.expect("TYPE")?;
+                let kind = cursor.identifier()?;
+                logical = kind == "logical";
+                if !logical {
+                    return Err(Failure::not_supported(Some(at), format!("EXPLAIN (TYPE {})", kind.to_uppercase())));
+                }
+            }
+            if !cursor.accept_token(&Token::Comma) {
+                break;
+            }
+        }
+        cursor.expect_token(&Token::RParen)?;
+    }
+    match statement(cursor)? {
+        Statement::Query(query) => {
+            let format = if json { ExplainFormat::LogicalJson } else { ExplainFormat::Text };
+            if json && (!logical || analyze) {
+                return Err(Failure::not_supported(Some(at), "EXPLAIN (FORMAT JSON) without TYPE LOGICAL"));
+            }
+            Ok(Statement::Explain { query, format, analyze })
+        }
+        other => {
+            let kind = other.kind().substatement;
+            Err(Failure::not_supported(Some(at), format!("EXPLAIN of {kind}")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(sql: &str) -> String {
+        match parse(sql, &[]) {
+            Ok(statement) => statement.kind().substatement.to_owned(),
+            Err(failure) => failure.message,
+        }
+    }
+
+    #[test]
+    fn statements_are_told_apart() {
+        for (sql, expected) in [
+            ("select 1", "SELECT"),
+            (" -- a comment\n/* another */ SELECT 1;", "SELECT"),
+            ("(select 1) union all (select 2)", "SELECT"),
+            ("with x as (select 1 as a) select * from x", "SELECT"),
+            ("values (1, 'a')", "SELECT"),
+            ("table tpch.nation", "SELECT"),
+            ("explain select 1", "EXPLAIN"),
+            ("EXPLAIN (TYPE LOGICAL, FORMAT JSON) select 1", "EXPLAIN"),
+            ("create database if not exists a comment 'x'", "CREATE_DATABASE"),
+            ("create external table a.b (x int, s struct<a:int,b:array<string>>) location 's3://b/c/'", "CREATE_TABLE"),
+            ("create or replace view v as select 1 as x", "CREATE_VIEW"),
+            ("show tables in tpch 'l*'", "SHOW_TABLES"),
+            ("show columns in lineitem from tpch", "SHOW_COLUMNS"),
+            ("describe tpch.lineitem", "DESCRIBE_TABLE"),
+            ("msck repair table a.b", "MSCK_REPAIR"),
+            ("insert into a values (1)", "INSERT"),
+            ("selec 1", "line 1:1: mismatched input 'selec'. Expecting: <statement>"),
+            ("", "line 1:1: mismatched input '<EOF>'. Expecting: <statement>"),
+            ("select 1 from", "line 1:14: mismatched input '<EOF>'. Expecting: identifier"),
+            ("select 1; select 2", "line 1:1: Only one sql statement is allowed. Got: select 1; select 2"),
+            ("select /* 1", "line 1:12: mismatched input: Unexpected EOF while in a multi-line comment"),
+            ("select ?", "line 1:1: Incorrect number of parameters: expected 1 but found 0"),
+        ] {
+            assert_eq!(kind(sql), expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_expressions_or_strings() {
+        for (value, expected) in [
+            ("1", "SELECT 1"),
+            ("1 + 1", "SELECT (1 + 1)"),
+            ("'it''s'", "SELECT 'it''s'"),
+            ("now()", "SELECT (now())"),
+            ("it's", "SELECT 'it''s'"),
+            ("abc", "SELECT 'abc'"),
+            ("1; drop table x", "SELECT '1; drop table x'"),
+            ("NULL", "SELECT NULL"),
+        ] {
+            let statement = parse("select ?", &[value.to_owned()]).expect("a statement");
+            let Statement::Query(query) = statement else { panic!("{statement:?}") };
+            assert_eq!(query.to_string(), expected);
+        }
+    }
+}
