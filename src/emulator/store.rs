@@ -185,6 +185,13 @@ impl Store {
         self.get(EXECUTIONS, id)
     }
 
+    /// The id of the query that a client's token was used for.
+    pub fn token(&self, token: &str) -> Result<Option<String>> {
+        let txn = self.file.begin_read().map_err(broken)?;
+        let table = txn.open_table(TOKENS).map_err(broken)?;
+        Ok(table.get(token).map_err(broken)?.map(|id| id.value().to_owned()))
+    }
+
     /// Ids of queries, newest first: at most `limit` of those after the history key `after`. Gives the key to go on at.
     pub fn history(
         &self,

@@ -124,7 +124,7 @@ impl GlueTable {
             }
         }
         let file_schema = Arc::new(Schema::new(columns));
-        let schema = TableSchema::new(file_schema, keys);
+        let schema = TableSchema::builder(file_schema).with_table_partition_cols(keys).build();
         Ok(Self { table, format, schema, partition_types, locations })
     }
 
