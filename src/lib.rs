@@ -1,4 +1,11 @@
 //! map follows
+pub mod aws;
+pub mod catalog;
+#[cfg(feature = "emulator")]
 pub mod emulator;
 pub mod error;
+pub mod gateway;
+pub mod results;
+pub mod session;
+pub mod statement;
 pub mod types;

@@ -1,0 +1,8 @@
+//! Compiles `proto/` with protox, so that no protoc is needed.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let messages = protox::compile(["proto/athena_flight.proto"], ["proto"])?;
+    prost_build::Config::new().compile_fds(messages)?;
+    Ok(())
+}

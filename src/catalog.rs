@@ -1,0 +1,153 @@
+//! What there is to query: catalogs, databases, tables and columns, from Glue and Athena, shared by all callers.
+//!
+//! Listings are kept for a short time; callers that ask for the same one at the same time share one answer, and a
+//! statement that changes the catalog through this gateway makes all of them be asked for anew.
+
+mod athena;
+mod glue;
+pub mod pattern;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+
+use crate::aws::{AwsError, Clients};
+use crate::types::AthenaType;
+
+/// Athena's name for the account's Glue catalog.
+pub const GLUE_CATALOG: &str = "AwsDataCatalog";
+/// How long a listing is taken for true.
+const MAX_AGE: Duration = Duration::from_secs(30);
+/// Tables with their columns that are kept, in all listings.
+const MAX_TABLES: u64 = 200_000;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    pub name: String,
+    pub comment: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    pub name: String,
+    pub kind: TableKind,
+    pub comment: Option<String>,
+    /// Partition keys come last, as in `SELECT *`.
+    pub columns: Vec<Column>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    pub data_type: AthenaType,
+    pub comment: Option<String>,
+}
+
+/// The table types clients can filter by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableKind {
+    External,
+    Iceberg,
+    View,
+    Governed,
+}
+
+impl TableKind {
+    pub const ALL: [Self; 4] = [Self::External, Self::Governed, Self::Iceberg, Self::View];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::External => "EXTERNAL_TABLE",
+            Self::Iceberg => "ICEBERG",
+            Self::View => "VIEW",
+            Self::Governed => "GOVERNED",
+        }
+    }
+
+    /// From Glue's TableType and the parameter `table_type`.
+    fn of(table_type: Option<&str>, parameter: Option<&str>) -> Self {
+        match table_type {
+            Some("VIRTUAL_VIEW") => Self::View,
+            Some("GOVERNED") => Self::Governed,
+            _ if parameter.is_some_and(|value| value.eq_ignore_ascii_case("ICEBERG")) => Self::Iceberg,
+            _ => Self::External,
+        }
+    }
+}
+
+pub struct Catalog {
+    clients: Clients,
+    catalogs: Cache<(), Arc<Vec<String>>>,
+    databases: Cache<String, Arc<Vec<Database>>>,
+    tables: Cache<(String, String), Arc<Vec<Table>>>,
+}
+
+impl Catalog {
+    pub fn new(clients: Clients) -> Self {
+        Self {
+            clients,
+            catalogs: Cache::builder().max_capacity(1).time_to_live(MAX_AGE).build(),
+            databases: Cache::builder().max_capacity(1000).time_to_live(MAX_AGE).build(),
+            tables: Cache::builder()
+                .max_capacity(MAX_TABLES)
+                .weigher(|_, tables: &Arc<Vec<Table>>| u32::try_from(tables.len() + 1).unwrap_or(u32::MAX))
+                .time_to_live(MAX_AGE)
+                .build(),
+        }
+    }
+
+    /// Names of all data catalogs.
+    pub async fn catalogs(&self) -> Result<Arc<Vec<String>>, Arc<AwsError>> {
+        let list = async { athena::catalogs(&self.clients).await.map(Arc::new) };
+        self.catalogs.try_get_with((), list).await
+    }
+
+    /// Databases of a catalog, by name.
+    pub async fn databases(&self, catalog: &str) -> Result<Arc<Vec<Database>>, Arc<AwsError>> {
+        let list = async {
+            let mut databases = if is_glue(catalog) {
+                glue::databases(&self.clients).await?
+            } else {
+                athena::databases(&self.clients, catalog).await?
+            };
+            databases.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(Arc::new(databases))
+        };
+        self.databases.try_get_with(catalog.to_owned(), list).await
+    }
+
+    /// Tables of a database with their columns, by name.
+    pub async fn tables(&self, catalog: &str, database: &str) -> Result<Arc<Vec<Table>>, Arc<AwsError>> {
+        let list = async {
+            let mut tables = if is_glue(catalog) {
+                glue::tables(&self.clients, database).await?
+            } else {
+                athena::tables(&self.clients, catalog, database).await?
+            };
+            tables.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(Arc::new(tables))
+        };
+        self.tables.try_get_with((catalog.to_owned(), database.to_owned()), list).await
+    }
+
+    /// Forgets all listings.
+    pub fn refresh(&self) {
+        self.catalogs.invalidate_all();
+        self.databases.invalidate_all();
+        self.tables.invalidate_all();
+    }
+}
+
+fn is_glue(catalog: &str) -> bool {
+    catalog.eq_ignore_ascii_case(GLUE_CATALOG)
+}
+
+/// A column from a type as Glue or Athena spells it; a type that cannot be read is passed on by its name.
+fn column(name: &str, data_type: &str, comment: Option<&str>) -> Column {
+    Column {
+        name: name.to_owned(),
+        data_type: AthenaType::parse(data_type).unwrap_or_else(|_| AthenaType::Other(data_type.to_owned())),
+        comment: comment.filter(|comment| !comment.is_empty()).map(str::to_owned),
+    }
+}

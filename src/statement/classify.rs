@@ -1,0 +1,160 @@
+//! What kind of statement a text is, by its first words: whether it gives rows, changes something, can be explained.
+//!
+//! Only words are looked at; whether the statement is right is Athena's to say.
+
+/// What a statement is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// SELECT, WITH, VALUES, TABLE: rows whose schema EXPLAIN knows.
+    Query,
+    /// EXPLAIN, SHOW, DESCRIBE: rows of text.
+    Text,
+    /// EXECUTE of a statement prepared in Athena: rows or a count, known when it ran.
+    Execute,
+    /// INSERT, UPDATE, DELETE, MERGE, CREATE TABLE AS, UNLOAD: a count.
+    Update,
+    /// Everything else: no rows, no count.
+    Definition,
+}
+
+/// A statement told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Statement {
+    pub class: Class,
+    /// The number of `?` outside of strings, quoted names and comments.
+    pub placeholders: usize,
+    /// Whether there is nothing but blanks and comments.
+    pub is_empty: bool,
+}
+
+impl Statement {
+    pub fn of(sql: &str) -> Self {
+        let mut words = Vec::new();
+        let mut placeholders = 0;
+        let mut is_empty = true;
+        for token in Tokens(sql) {
+            is_empty = false;
+            match token {
+                Token::Word(word) if words.len() < MAX_WORDS => words.push(word.to_ascii_uppercase()),
+                Token::Placeholder => placeholders += 1,
+                _ => {}
+            }
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        Self { class: class(&words), placeholders, is_empty }
+    }
+
+    /// Whether Flight SQL's clients should treat it as an update: no rows are wanted from it.
+    pub fn is_update(&self) -> bool {
+        matches!(self.class, Class::Update | Class::Definition)
+    }
+}
+
+/// As many leading words as are needed to find the AS of CREATE TABLE … AS.
+const MAX_WORDS: usize = 4096;
+
+fn class(words: &[&str]) -> Class {
+    match words {
+        ["SELECT" | "WITH" | "VALUES" | "TABLE", ..] => Class::Query,
+        ["EXPLAIN" | "SHOW" | "DESCRIBE" | "DESC", ..] => Class::Text,
+        ["EXECUTE", ..] => Class::Execute,
+        ["INSERT" | "UPDATE" | "DELETE" | "MERGE" | "UNLOAD", ..] => Class::Update,
+        ["CREATE", "TABLE", rest @ ..] if rest.windows(2).any(|pair| matches!(pair, ["AS", "SELECT" | "WITH" | "VALUES" | "TABLE"])) => {
+            Class::Update
+        }
+        [] => Class::Query,
+        _ => Class::Definition,
+    }
+}
+
+enum Token<'a> {
+    Word(&'a str),
+    Placeholder,
+    Other,
+}
+
+/// The tokens of a text, comments and blanks left out. Never fails: what is not closed runs to the end.
+struct Tokens<'a>(&'a str);
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Token<'a>;
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        loop {
+            let text = self.0.trim_start();
+            let rest = if let Some(comment) = text.strip_prefix("--") {
+                comment.split_once('\n').map_or("", |(_, rest)| rest)
+            } else if let Some(comment) = text.strip_prefix("/*") {
+                comment.split_once("*/").map_or("", |(_, rest)| rest)
+            } else {
+                self.0 = text;
+                break;
+            };
+            self.0 = rest;
+        }
+        let first = self.0.chars().next()?;
+        let (token, length) = match first {
+            '\'' | '"' | '`' => (Token::Other, quoted(self.0, first)),
+            '?' => (Token::Placeholder, 1),
+            c if c.is_alphabetic() || c == '_' => {
+                let end = self.0.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(self.0.len());
+                (Token::Word(&self.0[..end]), end)
+            }
+            // A number is one token, or `1e5` would end in a word.
+            c if c.is_ascii_digit() => {
+                (Token::Other, self.0.find(|c: char| !(c.is_alphanumeric() || c == '.')).unwrap_or(self.0.len()))
+            }
+            '(' => {
+                // Brackets around a query do not hide what it is.
+                self.0 = &self.0[1..];
+                return Some(Token::Other);
+            }
+            c => (Token::Other, c.len_utf8()),
+        };
+        self.0 = &self.0[length..];
+        Some(token)
+    }
+}
+
+/// The length of a quoted text; a doubled quote stands for itself.
+fn quoted(text: &str, quote: char) -> usize {
+    let mut chars = text.char_indices().skip(1).peekable();
+    while let Some((at, c)) = chars.next() {
+        if c == quote && chars.next_if(|(_, next)| *next == quote).is_none() {
+            return at + 1;
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_told_apart() {
+        for (sql, class, placeholders) in [
+            ("select 1", Class::Query, 0),
+            ("-- x\n /* y */ WITH a AS (SELECT ?) SELECT * FROM a", Class::Query, 1),
+            ("((select 1))", Class::Query, 0),
+            ("select '?', \"?\", `?` -- ?\n, /* ? */ ?", Class::Query, 1),
+            ("select 'it''s ?' || ?", Class::Query, 1),
+            ("EXPLAIN SELECT 1", Class::Text, 0),
+            ("show tables", Class::Text, 0),
+            ("desc x", Class::Text, 0),
+            ("INSERT INTO a SELECT 1", Class::Update, 0),
+            ("create table a with (format = 'PARQUET') as select 1", Class::Update, 0),
+            ("create table a as (select 1)", Class::Update, 0),
+            ("create table a (x int)", Class::Definition, 0),
+            ("create external table a (x int) location 's3://a/'", Class::Definition, 0),
+            ("create view a as select 1", Class::Definition, 0),
+            ("msck repair table a", Class::Definition, 0),
+            ("select 'unclosed ?", Class::Query, 0),
+            ("/* unclosed ?", Class::Query, 0),
+        ] {
+            let statement = Statement::of(sql);
+            assert_eq!((statement.class, statement.placeholders), (class, placeholders), "{sql}");
+        }
+        assert!(Statement::of(" -- nothing\n/* at all */").is_empty);
+    }
+}

@@ -1,0 +1,92 @@
+//! The schema of a query before it runs, from `EXPLAIN (TYPE LOGICAL, FORMAT JSON)`, which Athena does not charge for
+//! (athena-behaviour, section 2).
+
+use arrow::datatypes::{Schema, SchemaRef};
+use serde_json::Value;
+use std::sync::Arc;
+
+use crate::types::AthenaType;
+
+/// The statement that asks for a query's schema.
+pub fn explain(sql: &str) -> String {
+    format!("EXPLAIN (TYPE LOGICAL, FORMAT JSON) {sql}")
+}
+
+/// Why a plan does not say what the columns are.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanUnreadable {
+    #[error("EXPLAIN did not answer with JSON: {0}")]
+    NotJson(String),
+    #[error("the plan has no Output node with columns")]
+    NoOutput,
+    #[error("the plan names {names} columns and gives {types} types")]
+    Uneven { names: usize, types: usize },
+    #[error("column {column}: {fault}")]
+    Type { column: String, fault: String },
+}
+
+/// Reads the lines of an EXPLAIN answer.
+pub fn schema(lines: &str) -> Result<SchemaRef, PlanUnreadable> {
+    let plan: Value = serde_json::from_str(lines).map_err(|error| PlanUnreadable::NotJson(error.to_string()))?;
+    let output = find_output(&plan).ok_or(PlanUnreadable::NoOutput)?;
+    let outputs = output["outputs"].as_array().ok_or(PlanUnreadable::NoOutput)?;
+    let types: Vec<&str> = outputs.iter().filter_map(|symbol| symbol["type"].as_str()).collect();
+    let names = column_names(output["descriptor"]["columnNames"].as_str().unwrap_or_default(), types.len());
+    let Some(names) = names.filter(|names| names.len() == types.len()) else {
+        return Err(PlanUnreadable::Uneven { names: 0, types: types.len() });
+    };
+    let fields = names.into_iter().zip(types).map(|(name, data_type)| {
+        let parsed = AthenaType::parse(data_type)
+            .map_err(|fault| PlanUnreadable::Type { column: name.to_owned(), fault: fault.to_string() })?;
+        Ok(parsed.field(name))
+    });
+    Ok(Arc::new(Schema::new(fields.collect::<Result<Vec<_>, _>>()?)))
+}
+
+/// The root is the Output node, or the plan is keyed by fragment: `{"0": {…}}`.
+fn find_output(plan: &Value) -> Option<&Value> {
+    if plan["name"] == "Output" {
+        return Some(plan);
+    }
+    let fragments = plan.as_object()?.values();
+    fragments.filter(|fragment| fragment.is_object()).find_map(find_output)
+}
+
+/// `[a, _col1]` → its names. The list is not quoted, so a name with a comma in it shows as a wrong count.
+fn column_names(list: &str, count: usize) -> Option<Vec<&str>> {
+    let inner = list.strip_prefix('[')?.strip_suffix(']')?;
+    match count {
+        0 if inner.is_empty() => Some(Vec::new()),
+        1 => Some(vec![inner]),
+        _ => Some(inner.split(", ").collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(plan: &str) -> Result<Vec<String>, PlanUnreadable> {
+        let schema = schema(plan)?;
+        Ok(schema.fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type())).collect())
+    }
+
+    #[test]
+    fn plans_of_all_known_forms_are_read() {
+        let node = r#"{"id":"9","name":"Output","descriptor":{"columnNames":"[a, _col1]"},
+            "outputs":[{"symbol":"a","type":"bigint"},{"SYMBOL":"count","type":"decimal(12,2)"}],"children":[]}"#;
+        let node = node.replace("SYMBOL", "name");
+        let expected = Ok(vec!["a: Int64".to_owned(), "_col1: Decimal128(12, 2)".to_owned()]);
+        assert_eq!(columns(&node), expected);
+        assert_eq!(columns(&format!("{{\"0\": {node}}}\n")), expected);
+    }
+
+    #[test]
+    fn what_a_plan_does_not_say_is_an_error() {
+        assert!(matches!(columns("Query Plan"), Err(PlanUnreadable::NotJson(_))));
+        assert_eq!(columns("{\"name\":\"Filter\"}"), Err(PlanUnreadable::NoOutput));
+        let odd = r#"{"name":"Output","descriptor":{"columnNames":"[a, b, c]"},
+            "outputs":[{"symbol":"a","type":"bigint"},{"symbol":"b","type":"bigint"}]}"#;
+        assert!(matches!(columns(odd), Err(PlanUnreadable::Uneven { .. })));
+    }
+}

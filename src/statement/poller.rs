@@ -1,0 +1,260 @@
+//! One poller for all queries in flight: BatchGetQueryExecution for up to 50 of them at a time, often for young ones and
+//! seldom for old ones, inside the account's quota (athena-behaviour, section 1).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_athena::types::{QueryExecution, QueryExecutionState};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::QueryId;
+use crate::aws::{AwsError, Clients};
+
+/// First wait before a young query is asked about. Small statements finish within it; later waits grow with the
+/// query's age to spare the account's quota.
+const FIRST_POLL: Duration = Duration::from_millis(20);
+/// Longest wait between two looks at a query.
+const SLOWEST_POLL: Duration = Duration::from_secs(2);
+/// A wait is this fraction of the query's age.
+const AGE_DIVISOR: u32 = 5;
+/// Ids that one BatchGetQueryExecution takes.
+const MAX_BATCH: usize = 50;
+/// Of the 20 batch calls a second that an account has, and its burst of 40, what this gateway takes.
+const CALLS_PER_SECOND: f64 = 15.0;
+const BURST: f64 = 30.0;
+/// Failed looks in a row after which a query's caller is told.
+const MAX_FAILURES: u32 = 5;
+
+/// How far a query is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryState {
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+/// How a query ended, with its figures.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    pub id: QueryId,
+    pub state: QueryState,
+    pub reason: Option<String>,
+    /// `AthenaError`: category, type, retryable.
+    pub error: Option<(i32, i32, bool)>,
+    pub statement_type: String,
+    pub substatement_type: String,
+    pub output_location: Option<String>,
+    pub scanned_bytes: i64,
+    pub queue_ms: i64,
+    pub total_ms: i64,
+}
+
+impl Outcome {
+    /// What GetQueryExecution says about a query that has ended; `None` while it has not.
+    pub fn of(execution: &QueryExecution) -> Option<Self> {
+        let status = execution.status()?;
+        let state = match status.state()? {
+            QueryExecutionState::Succeeded => QueryState::Succeeded,
+            QueryExecutionState::Failed => QueryState::Failed,
+            QueryExecutionState::Cancelled => QueryState::Cancelled,
+            _ => return None,
+        };
+        let statistics = execution.statistics();
+        let error = status.athena_error();
+        Some(Self {
+            id: QueryId::new(execution.query_execution_id().unwrap_or_default()),
+            state,
+            reason: status.state_change_reason().map(str::to_owned),
+            error: error.map(|error| {
+                (error.error_category().unwrap_or_default(), error.error_type().unwrap_or_default(), error.retryable())
+            }),
+            statement_type: execution.statement_type().map(|t| t.as_str().to_owned()).unwrap_or_default(),
+            substatement_type: execution.substatement_type().unwrap_or_default().to_owned(),
+            output_location: execution
+                .result_configuration()
+                .and_then(|configuration| configuration.output_location())
+                .map(str::to_owned),
+            scanned_bytes: statistics.and_then(|s| s.data_scanned_in_bytes()).unwrap_or_default(),
+            queue_ms: statistics.and_then(|s| s.query_queue_time_in_millis()).unwrap_or_default(),
+            total_ms: statistics.and_then(|s| s.total_execution_time_in_millis()).unwrap_or_default(),
+        })
+    }
+}
+
+type Answer = Option<Result<Outcome, AwsError>>;
+
+/// Gives out waits for queries; the work is one task for all of them.
+#[derive(Debug, Clone)]
+pub struct Poller {
+    added: mpsc::Sender<Watched>,
+}
+
+struct Watched {
+    id: QueryId,
+    started: Instant,
+    due: Instant,
+    failures: u32,
+    /// Closed by all who waited: then nobody asks any more.
+    answer: watch::Sender<Answer>,
+}
+
+impl Poller {
+    /// Starts the task, which ends when the last handle is dropped.
+    pub fn start(clients: Clients) -> Self {
+        let (added, receiver) = mpsc::channel(1024);
+        tokio::spawn(Task { clients, budget: Budget::full(), batch_works: true, watched: HashMap::new() }.run(receiver));
+        Self { added }
+    }
+
+    /// Waits until a query has ended. Dropping the wait ends the asking.
+    pub async fn wait(&self, id: &QueryId) -> Result<Outcome, AwsError> {
+        let (answer, mut answered) = watch::channel(None);
+        let now = Instant::now();
+        let watched = Watched { id: id.clone(), started: now, due: now + FIRST_POLL, failures: 0, answer };
+        let gone = || AwsError {
+            operation: "athena:BatchGetQueryExecution",
+            code: String::new(),
+            message: "the gateway is stopping".to_owned(),
+            kind: crate::error::Kind::Unavailable,
+        };
+        self.added.send(watched).await.map_err(|_| gone())?;
+        let answer = answered.wait_for(Option::is_some).await.map_err(|_| gone())?;
+        answer.clone().unwrap_or_else(|| Err(gone()))
+    }
+}
+
+/// A token bucket for calls.
+struct Budget {
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Budget {
+    fn full() -> Self {
+        Self { tokens: BURST, filled: Instant::now() }
+    }
+
+    /// Takes one call, waiting for it where there is none left.
+    async fn take(&mut self) {
+        let now = Instant::now();
+        self.tokens = (self.tokens + now.duration_since(self.filled).as_secs_f64() * CALLS_PER_SECOND).min(BURST);
+        self.filled = now;
+        if self.tokens < 1.0 {
+            tokio::time::sleep(Duration::from_secs_f64((1.0 - self.tokens) / CALLS_PER_SECOND)).await;
+            self.tokens = 1.0;
+            self.filled = Instant::now();
+        }
+        self.tokens -= 1.0;
+    }
+}
+
+struct Task {
+    clients: Clients,
+    budget: Budget,
+    /// Cleared where the batch call is denied or unknown; then each query is asked for by itself.
+    batch_works: bool,
+    watched: HashMap<QueryId, Watched>,
+}
+
+impl Task {
+    async fn run(mut self, mut added: mpsc::Receiver<Watched>) {
+        loop {
+            let due = self.watched.values().map(|watched| watched.due).min();
+            let timer = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                watched = added.recv() => match watched {
+                    Some(watched) => {
+                        self.watched.insert(watched.id.clone(), watched);
+                    }
+                    None => return,
+                },
+                () = timer => self.look().await,
+            }
+        }
+    }
+
+    /// Asks about the queries that are due, the longest overdue first.
+    async fn look(&mut self) {
+        self.watched.retain(|_, watched| !watched.answer.is_closed());
+        let now = Instant::now();
+        let mut due: Vec<(Instant, QueryId)> =
+            self.watched.values().filter(|w| w.due <= now).map(|w| (w.due, w.id.clone())).collect();
+        if due.is_empty() {
+            return;
+        }
+        due.sort();
+        due.truncate(if self.batch_works { MAX_BATCH } else { 1 });
+        let ids: Vec<QueryId> = due.into_iter().map(|(_, id)| id).collect();
+        self.budget.take().await;
+        let found = if self.batch_works { self.batch(&ids).await } else { self.single(&ids[0]).await };
+        match found {
+            Ok(executions) => {
+                for id in ids {
+                    let execution = executions.iter().find(|e| e.query_execution_id() == Some(id.as_str()));
+                    match execution.map(Outcome::of) {
+                        Some(Some(outcome)) => self.answer(&id, Ok(outcome)),
+                        Some(None) => self.postpone(&id, None),
+                        None => self.postpone(&id, Some(not_described(&id))),
+                    }
+                }
+            }
+            Err(error) if self.batch_works && is_refused(&error) => {
+                tracing::info!(%error, "queries are asked for one by one from now on");
+                self.batch_works = false;
+            }
+            Err(error) => ids.iter().for_each(|id| self.postpone(id, Some(error.clone()))),
+        }
+    }
+
+    async fn batch(&self, ids: &[QueryId]) -> Result<Vec<QueryExecution>, AwsError> {
+        let ids = ids.iter().map(|id| id.as_str().to_owned()).collect();
+        let answer = self.clients.athena.batch_get_query_execution().set_query_execution_ids(Some(ids)).send().await;
+        let answer = answer.map_err(|error| AwsError::new("athena:BatchGetQueryExecution", error))?;
+        Ok(answer.query_executions().to_vec())
+    }
+
+    async fn single(&self, id: &QueryId) -> Result<Vec<QueryExecution>, AwsError> {
+        let answer = self.clients.athena.get_query_execution().query_execution_id(id.as_str()).send().await;
+        let answer = answer.map_err(|error| AwsError::new("athena:GetQueryExecution", error))?;
+        Ok(answer.query_execution().cloned().into_iter().collect())
+    }
+
+    fn answer(&mut self, id: &QueryId, answer: Result<Outcome, AwsError>) {
+        if let Some(watched) = self.watched.remove(id) {
+            let _ = watched.answer.send(Some(answer));
+        }
+    }
+
+    fn postpone(&mut self, id: &QueryId, failure: Option<AwsError>) {
+        let Some(watched) = self.watched.get_mut(id) else { return };
+        let now = Instant::now();
+        let age = now.duration_since(watched.started);
+        watched.due = now + (age / AGE_DIVISOR).clamp(FIRST_POLL, SLOWEST_POLL);
+        watched.failures = if failure.is_some() { watched.failures + 1 } else { 0 };
+        if let Some(error) = failure.filter(|_| watched.failures >= MAX_FAILURES) {
+            self.answer(id, Err(error));
+        }
+    }
+}
+
+fn not_described(id: &QueryId) -> AwsError {
+    AwsError {
+        operation: "athena:BatchGetQueryExecution",
+        code: String::new(),
+        message: format!("Athena does not know query {id} any more"),
+        kind: crate::error::Kind::NotFound,
+    }
+}
+
+fn is_refused(error: &AwsError) -> bool {
+    error.is_unsupported_operation() || error.kind == crate::error::Kind::PermissionDenied
+}
+
