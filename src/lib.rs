@@ -1,11 +1,15 @@
 //! map follows
 pub mod aws;
 pub mod catalog;
+pub mod cli;
+pub mod config;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 pub mod error;
+pub mod flight;
 pub mod gateway;
 pub mod results;
 pub mod session;
 pub mod statement;
+pub mod telemetry;
 pub mod types;

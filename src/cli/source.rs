@@ -1,0 +1,111 @@
+//! Starts what a command runs on: the embedded endpoint where one is wanted, and a gateway in front of it or of AWS.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::aws::{AwsOptions, Clients};
+use crate::config::{Config, Source};
+use crate::flight;
+use crate::gateway::Gateway;
+
+/// A gateway that answers, and the embedded endpoint behind it if there is one.
+pub struct Running {
+    pub gateway: flight::Listening,
+    #[cfg(feature = "emulator")]
+    pub endpoint: Option<crate::emulator::Listening>,
+    endpoint_stop: CancellationToken,
+}
+
+/// Starts everything; `stop` ends it.
+pub async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<Running> {
+    // The port first: whoever cannot have it should not wait for data to be made.
+    let listener = TcpListener::bind(&config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    // The endpoint goes on while the gateway tells it which queries to stop.
+    let endpoint_stop = CancellationToken::new();
+    #[cfg(feature = "emulator")]
+    let (options, endpoint) = match config.source {
+        Source::Aws(options) => (options, None),
+        embedded => {
+            let endpoint = start_endpoint(embedded, endpoint_stop.clone()).await?;
+            (crate::config::embedded(endpoint.url()), Some(endpoint))
+        }
+    };
+    #[cfg(not(feature = "emulator"))]
+    let options = match config.source {
+        Source::Aws(options) => options,
+        _ => anyhow::bail!("this athena-flight was built without the embedded endpoint: --demo and --local need it"),
+    };
+    let gateway = Arc::new(Gateway::new(connect(&options).await, config.session));
+    let gateway = flight::serve(listener, gateway, stop)?;
+    Ok(Running {
+        gateway,
+        #[cfg(feature = "emulator")]
+        endpoint,
+        endpoint_stop,
+    })
+}
+
+async fn connect(options: &AwsOptions) -> Clients {
+    let clients = Clients::connect(options).await;
+    if clients.region.is_none() {
+        tracing::warn!("no AWS region: give --region, AWS_REGION or a profile with one; every call will fail");
+    }
+    clients
+}
+
+impl Running {
+    /// Waits until the gateway has stopped, then ends the endpoint.
+    pub async fn stopped(self) {
+        self.gateway.stopped().await;
+        self.endpoint_stop.cancel();
+        #[cfg(feature = "emulator")]
+        if let Some(endpoint) = self.endpoint {
+            endpoint.stopped().await;
+        }
+    }
+}
+
+#[cfg(feature = "emulator")]
+async fn start_endpoint(source: Source, stop: CancellationToken) -> anyhow::Result<crate::emulator::Listening> {
+    use crate::emulator::{Emulator, demo, local};
+    let folder = match &source {
+        Source::Local { folder } => data_folder(&format!("local-{}", fingerprint(folder)))?,
+        _ => data_folder("demo")?,
+    };
+    let emulator = tokio::task::spawn_blocking(move || -> anyhow::Result<Emulator> {
+        let emulator = Emulator::open(&folder)?;
+        match source {
+            Source::Demo { scale } => demo::make(&emulator, scale)?,
+            Source::Local { folder } => {
+                for line in local::attach(&emulator, &folder)? {
+                    tracing::warn!("left out: {line}");
+                }
+            }
+            Source::Aws(_) => {}
+        }
+        Ok(emulator)
+    });
+    let emulator = emulator.await.context("making the data failed")??;
+    Ok(emulator.listen("127.0.0.1:0", stop).await?)
+}
+
+/// The per-user folder for what the embedded endpoint keeps: `$XDG_DATA_HOME/athena-flight/<name>`.
+#[cfg(feature = "emulator")]
+pub fn data_folder(name: &str) -> anyhow::Result<PathBuf> {
+    use etcetera::BaseStrategy as _;
+    let base = etcetera::choose_base_strategy().context("no home folder for the data: set XDG_DATA_HOME")?;
+    Ok(base.data_dir().join("athena-flight").join(name))
+}
+
+/// A short name for a folder, always the same for the same one.
+#[cfg(feature = "emulator")]
+fn fingerprint(folder: &std::path::Path) -> String {
+    use sha2::Digest as _;
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let digest = sha2::Sha256::digest(folder.as_os_str().as_encoded_bytes());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}

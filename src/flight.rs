@@ -1,0 +1,106 @@
+//! Arrow Flight SQL: the only place that knows gRPC.
+//!
+//! | module | says |
+//! | --- | --- |
+//! | [`service`] | each RPC, and where it goes |
+//! | [`command`] | descriptors, tickets and actions → commands; what is not one is refused |
+//! | [`handshake`] | the first call of clients with a user name |
+//! | [`statement`], [`prepared`], [`update`], [`cancel`] | statements |
+//! | [`metadata`], [`sql_info`], [`xdbc_types`] | what there is, what the server can |
+//! | [`ticket`] | signed handles, so that any gateway with the key can serve any of them |
+//! | [`encode`] | batches → Flight data |
+//! | [`status`] | errors → gRPC codes |
+
+mod cancel;
+mod command;
+mod encode;
+mod handshake;
+mod metadata;
+mod prepared;
+mod service;
+mod sql_info;
+mod statement;
+mod status;
+mod ticket;
+mod update;
+mod xdbc_types;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+use crate::gateway::Gateway;
+use service::FlightSql;
+use ticket::Keys;
+
+/// Messages of our own protocol (`proto/athena_flight.proto`).
+mod messages {
+    include!(concat!(env!("OUT_DIR"), "/athena_flight.rs"));
+}
+
+/// Largest message taken from a client: a statement has at most 256 KiB, a batch of parameters a few MiB.
+const MAX_REQUEST_BYTES: usize = 16 << 20;
+/// Largest list of request headers. Clients turn unknown connection options into headers.
+const MAX_HEADER_BYTES: u32 = 64 << 10;
+/// Load balancers cut connections that are silent for minutes.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+/// How long answers under way may go on after the stop.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A gateway that answers.
+pub struct Listening {
+    pub address: SocketAddr,
+    served: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+/// Answers Flight calls on a bound socket until the token is cancelled; then queries are stopped and streams end.
+pub fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: CancellationToken) -> std::io::Result<Listening> {
+    let address = listener.local_addr()?;
+    let service = FlightServiceServer::new(FlightSql::new(Arc::clone(&gateway), Keys::random()))
+        .max_decoding_message_size(MAX_REQUEST_BYTES)
+        .max_encoding_message_size(usize::MAX);
+    let served = tokio::spawn(async move {
+        let incoming = TcpListenerStream::new(listener);
+        let stopped = stop.clone();
+        let server = Server::builder()
+            .tcp_nodelay(true)
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_max_header_list_size(MAX_HEADER_BYTES)
+            .add_service(service)
+            .serve_with_incoming_shutdown(incoming, async move { stopped.cancelled().await });
+        let deadline = async {
+            stop.cancelled().await;
+            gateway.stop().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            result = server => {
+                gateway.stop().await;
+                result
+            }
+            () = deadline => Ok(()),
+        }
+    });
+    Ok(Listening { address, served })
+}
+
+impl Listening {
+    pub fn url(&self) -> String {
+        format!("grpc://{}", self.address)
+    }
+
+    /// Waits until the gateway has stopped.
+    pub async fn stopped(self) {
+        match self.served.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "Flight server failed"),
+            Err(error) => tracing::error!(%error, "Flight server panicked"),
+        }
+    }
+}
