@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
+use futures::StreamExt as _;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -66,10 +67,13 @@ pub fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: CancellationTok
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(usize::MAX);
     let served = tokio::spawn(async move {
-        let incoming = TcpListenerStream::new(listener);
+        let incoming = TcpListenerStream::new(listener).inspect(|stream| {
+            if let Ok(stream) = stream {
+                let _ = stream.set_nodelay(true);
+            }
+        });
         let stopped = stop.clone();
         let server = Server::builder()
-            .tcp_nodelay(true)
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_max_header_list_size(MAX_HEADER_BYTES)
             .add_service(service)

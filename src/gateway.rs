@@ -114,6 +114,20 @@ impl GatewayError {
         }
     }
 
+    /// An error of describing a query as one about the query itself.
+    fn about_query(self) -> Self {
+        match self {
+            Self::Failed { query_id, reason, error } => {
+                Self::Failed { query_id, reason: describe::about_query(&reason), error }
+            }
+            Self::Aws { query_id, source } => {
+                let message = describe::about_query(&source.message);
+                Self::Aws { query_id, source: Arc::new(AwsError { message, ..source.as_ref().clone() }) }
+            }
+            other => other,
+        }
+    }
+
     /// The query this is about, once there is one.
     pub fn query_id(&self) -> Option<&QueryId> {
         match self {
@@ -345,7 +359,7 @@ impl Gateway {
         if text.len() > submit::MAX_STATEMENT_BYTES {
             return Err(GatewayError::TooLong(sql.len()));
         }
-        let finished = self.run_unchecked(session, &text).await?;
+        let finished = self.run_unchecked(session, &text).await.map_err(GatewayError::about_query)?;
         let (_, mut batches) = self.rows(&finished.handle).await?;
         let mut lines = String::new();
         while let Some(batch) = batches.next().await {

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, Response, header};
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,10 @@ const GRACE: Duration = Duration::from_millis(500);
 
 pub async fn serve(listener: TcpListener, emulator: Arc<Emulator>, stop: CancellationToken) {
     let router = Router::new().fallback(answer).with_state(Arc::clone(&emulator));
+    // Answers are small and waited for: without this each would wait for the client's delayed acknowledgement.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
     let serve = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let deadline = async {
         stop.cancelled().await;

@@ -122,22 +122,20 @@ async fn decode_all(
 ) -> Result<(), CsvError> {
     let row_error = |fault| CsvError::Row { location: location.to_owned(), fault };
     let panicked = |_| CsvError::Object { location: location.to_owned(), why: "the decoder panicked".to_owned() };
-    let mut decoder = Some(decoder);
+    let mut decoder = decoder;
     let mut chunks = std::pin::pin!(chunks);
-    while let (Some(chunk), Some(mut working)) = (chunks.try_next().await?, decoder.take()) {
+    while let Some(chunk) = chunks.try_next().await? {
         let sender = sender.clone();
         let work = tokio::task::spawn_blocking(move || {
-            working.push(&chunk, |batch| sender.blocking_send(Ok(batch)).is_ok()).map(|wanted| (working, wanted))
+            decoder.push(&chunk, |batch| sender.blocking_send(Ok(batch)).is_ok()).map(|wanted| (decoder, wanted))
         });
-        let (working, wanted) = work.await.map_err(panicked)?.map_err(row_error)?;
+        let wanted;
+        (decoder, wanted) = work.await.map_err(panicked)?.map_err(row_error)?;
         if !wanted {
             return Ok(());
         }
-        decoder = Some(working);
     }
-    if let Some(decoder) = decoder
-        && let Some(batch) = decoder.finish().map_err(row_error)?
-    {
+    if let Some(batch) = decoder.finish().map_err(row_error)? {
         let _ = sender.send(Ok(batch)).await;
     }
     Ok(())

@@ -7,9 +7,31 @@ use std::sync::Arc;
 
 use crate::types::AthenaType;
 
+/// What is put in front of a query. The line end keeps the query's columns where they are.
+const PREFIX: &str = "EXPLAIN (TYPE LOGICAL, FORMAT JSON)\n";
+
 /// The statement that asks for a query's schema.
 pub fn explain(sql: &str) -> String {
-    format!("EXPLAIN (TYPE LOGICAL, FORMAT JSON) {sql}")
+    format!("{PREFIX}{sql}")
+}
+
+/// A complaint about [`explain`]'s statement as one about the query in it: places one line up, quotes without the prefix.
+pub fn about_query(complaint: &str) -> String {
+    let complaint = complaint.replace(PREFIX, "");
+    let mut parts = complaint.split("line ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str("line ");
+        let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+        match part[..digits].parse::<u64>() {
+            Ok(line) if line > 1 && part[digits..].starts_with(':') => {
+                out.push_str(&(line - 1).to_string());
+                out.push_str(&part[digits..]);
+            }
+            _ => out.push_str(part),
+        }
+    }
+    out
 }
 
 /// Why a plan does not say what the columns are.
@@ -79,6 +101,13 @@ mod tests {
         let expected = Ok(vec!["a: Int64".to_owned(), "_col1: Decimal128(12, 2)".to_owned()]);
         assert_eq!(columns(&node), expected);
         assert_eq!(columns(&format!("{{\"0\": {node}}}\n")), expected);
+    }
+
+    #[test]
+    fn places_are_the_querys() {
+        assert_eq!(about_query("X: line 2:15: Table 'a' does not exist"), "X: line 1:15: Table 'a' does not exist");
+        assert_eq!(about_query("a line 1:1: b, online 12"), "a line 1:1: b, online 12");
+        assert_eq!(about_query(&format!("Got: {}", explain("select 1; select 2"))), "Got: select 1; select 2");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One poller for all queries in flight: BatchGetQueryExecution for up to 50 of them at a time, often for young ones and
-//! seldom for old ones, inside the account's quota (athena-behaviour, section 1).
+//! seldom for old ones, inside the account's quotas (athena-behaviour, section 1). One or two queries are asked for one
+//! by one: GetQueryExecution has five times the quota.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,9 +21,12 @@ const SLOWEST_POLL: Duration = Duration::from_secs(2);
 const AGE_DIVISOR: u32 = 5;
 /// Ids that one BatchGetQueryExecution takes.
 const MAX_BATCH: usize = 50;
+/// Up to so many due queries are asked for one by one.
+const FEW: usize = 2;
 /// Of the 20 batch calls a second that an account has, and its burst of 40, what this gateway takes.
-const CALLS_PER_SECOND: f64 = 15.0;
-const BURST: f64 = 30.0;
+const BATCH_CALLS: Quota = Quota { per_second: 15.0, burst: 30.0 };
+/// Of the 100 single calls a second, and their burst of 200, the same.
+const SINGLE_CALLS: Quota = Quota { per_second: 75.0, burst: 150.0 };
 /// Failed looks in a row after which a query's caller is told.
 const MAX_FAILURES: u32 = 5;
 
@@ -105,7 +109,14 @@ impl Poller {
     /// Starts the task, which ends when the last handle is dropped.
     pub fn start(clients: Clients) -> Self {
         let (added, receiver) = mpsc::channel(1024);
-        tokio::spawn(Task { clients, budget: Budget::full(), batch_works: true, watched: HashMap::new() }.run(receiver));
+        let task = Task {
+            clients,
+            batches: Budget::full(BATCH_CALLS),
+            singles: Budget::full(SINGLE_CALLS),
+            batch_works: true,
+            watched: HashMap::new(),
+        };
+        tokio::spawn(task.run(receiver));
         Self { added }
     }
 
@@ -126,24 +137,43 @@ impl Poller {
     }
 }
 
+/// Calls a second in the long run, and at once after a pause.
+#[derive(Debug, Clone, Copy)]
+struct Quota {
+    per_second: f64,
+    burst: f64,
+}
+
 /// A token bucket for calls.
 struct Budget {
+    quota: Quota,
     tokens: f64,
     filled: Instant,
 }
 
 impl Budget {
-    fn full() -> Self {
-        Self { tokens: BURST, filled: Instant::now() }
+    fn full(quota: Quota) -> Self {
+        Self { quota, tokens: quota.burst, filled: Instant::now() }
+    }
+
+    fn refill(&mut self) {
+        let now = Instant::now();
+        let gained = now.duration_since(self.filled).as_secs_f64() * self.quota.per_second;
+        self.tokens = (self.tokens + gained).min(self.quota.burst);
+        self.filled = now;
+    }
+
+    /// Whether so many calls can be made at once.
+    fn has(&mut self, calls: usize) -> bool {
+        self.refill();
+        self.tokens >= calls as f64
     }
 
     /// Takes one call, waiting for it where there is none left.
     async fn take(&mut self) {
-        let now = Instant::now();
-        self.tokens = (self.tokens + now.duration_since(self.filled).as_secs_f64() * CALLS_PER_SECOND).min(BURST);
-        self.filled = now;
+        self.refill();
         if self.tokens < 1.0 {
-            tokio::time::sleep(Duration::from_secs_f64((1.0 - self.tokens) / CALLS_PER_SECOND)).await;
+            tokio::time::sleep(Duration::from_secs_f64((1.0 - self.tokens) / self.quota.per_second)).await;
             self.tokens = 1.0;
             self.filled = Instant::now();
         }
@@ -153,7 +183,8 @@ impl Budget {
 
 struct Task {
     clients: Clients,
-    budget: Budget,
+    batches: Budget,
+    singles: Budget,
     /// Cleared where the batch call is denied or unknown; then each query is asked for by itself.
     batch_works: bool,
     watched: HashMap<QueryId, Watched>,
@@ -191,10 +222,16 @@ impl Task {
             return;
         }
         due.sort();
-        due.truncate(if self.batch_works { MAX_BATCH } else { 1 });
+        let batch = self.batch_works && (due.len() > FEW || !self.singles.has(due.len()));
+        due.truncate(if batch { MAX_BATCH } else { 1 });
         let ids: Vec<QueryId> = due.into_iter().map(|(_, id)| id).collect();
-        self.budget.take().await;
-        let found = if self.batch_works { self.batch(&ids).await } else { self.single(&ids[0]).await };
+        let found = if batch {
+            self.batches.take().await;
+            self.batch(&ids).await
+        } else {
+            self.singles.take().await;
+            self.single(&ids[0]).await
+        };
         match found {
             Ok(executions) => {
                 for id in ids {
@@ -206,7 +243,7 @@ impl Task {
                     }
                 }
             }
-            Err(error) if self.batch_works && is_refused(&error) => {
+            Err(error) if batch && is_refused(&error) => {
                 tracing::info!(%error, "queries are asked for one by one from now on");
                 self.batch_works = false;
             }

@@ -25,6 +25,8 @@ use super::{invalid_token, page_size, workgroups};
 const MAX_STATEMENT_BYTES: usize = 262_144;
 /// Statements that run at the same time; more wait as QUEUED.
 const RUNNING_AT_ONCE: usize = 20;
+/// Plans are walked by recursion; this is address space, not memory.
+const QUERY_STACK_BYTES: usize = 128 << 20;
 /// Ids that BatchGetQueryExecution takes (athena-behaviour, section 1).
 const MAX_BATCH: usize = 50;
 
@@ -97,7 +99,7 @@ impl Executions {
     pub fn new(store: Arc<Store>, buckets: PathBuf) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("query")
-            .thread_stack_size(8 << 20)
+            .thread_stack_size(QUERY_STACK_BYTES)
             .enable_all()
             .build()?;
         let engine = Engine::new(Arc::clone(&store), buckets.clone());

@@ -3,19 +3,20 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::array::{ArrayRef, BooleanArray};
 use datafusion::arrow::array::cast::AsArray;
-use datafusion::arrow::array::types::Decimal128Type;
+use datafusion::arrow::array::types::{Decimal128Type, Float64Type};
 use datafusion::arrow::compute::kernels::numeric;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{
-    ColumnarValue, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, cast,
+    ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, cast,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::cast::external;
+use super::types;
 use crate::emulator::model::Failure;
 
 /// The largest precision there is.
@@ -26,6 +27,14 @@ pub struct TrinoArithmetic;
 
 impl ExprPlanner for TrinoArithmetic {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        if let Some(comparison) = Comparison::of(&expr.op) {
+            let float = |side: &Expr| side.get_type(schema).is_ok_and(|t| t.is_floating());
+            let number = |side: &Expr| side.get_type(schema).is_ok_and(|t| t.is_numeric());
+            if (float(&expr.left) && number(&expr.right)) || (float(&expr.right) && number(&expr.left)) {
+                let args = vec![cast(expr.left, DataType::Float64), cast(expr.right, DataType::Float64)];
+                return Ok(PlannerResult::Planned(comparison.function().call(args)));
+            }
+        }
         let Some(operation) = Operation::of(&expr.op) else { return Ok(PlannerResult::Original(expr)) };
         let (left, right) = (expr.left.get_type(schema)?, expr.right.get_type(schema)?);
         // NULL takes the other side's type.
@@ -35,6 +44,11 @@ impl ExprPlanner for TrinoArithmetic {
             (left, DataType::Null) => (left.clone(), left),
             both => both,
         };
+        if left.is_numeric() != right.is_numeric() && (is_text(&left) || is_text(&right)) {
+            let name = |t: &DataType| types::athena_of(t).map_or_else(|_| t.to_string(), |t| t.to_string());
+            let message = format!("Cannot apply operator: {} {} {}", name(&left), expr.op, name(&right));
+            return Err(external(Failure::type_mismatch(message)));
+        }
         if left.is_floating() || right.is_floating() {
             return Ok(PlannerResult::Original(expr));
         }
@@ -51,6 +65,10 @@ impl ExprPlanner for TrinoArithmetic {
             _ => Ok(PlannerResult::Original(expr)),
         }
     }
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
 fn width(data_type: &DataType) -> usize {
@@ -136,7 +154,8 @@ struct Arithmetic {
 
 /// All of this module's functions, to be registered.
 pub fn functions() -> Vec<ScalarUDF> {
-    Operation::ALL.iter().map(|operation| operation.function()).collect()
+    let comparisons = Comparison::ALL.iter().map(|comparison| comparison.function());
+    Operation::ALL.iter().map(|operation| operation.function()).chain(comparisons).collect()
 }
 
 impl ScalarUDFImpl for Arithmetic {
@@ -226,4 +245,87 @@ fn decimals(operation: Operation, left: &ArrayRef, right: &ArrayRef, precision: 
     }
     let array = datafusion::arrow::array::Decimal128Array::from(values).with_precision_and_scale(precision, scale)?;
     Ok(Arc::new(array))
+}
+
+/// Comparisons of doubles as IEEE 754 has them: NaN equals nothing, -0.0 is 0.0. Arrow's kernels order all bit patterns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Comparison {
+    const ALL: [Self; 6] =
+        [Self::Equal, Self::NotEqual, Self::Less, Self::LessOrEqual, Self::Greater, Self::GreaterOrEqual];
+
+    fn of(op: &BinaryOperator) -> Option<Self> {
+        Some(match op {
+            BinaryOperator::Eq => Self::Equal,
+            BinaryOperator::NotEq => Self::NotEqual,
+            BinaryOperator::Lt => Self::Less,
+            BinaryOperator::LtEq => Self::LessOrEqual,
+            BinaryOperator::Gt => Self::Greater,
+            BinaryOperator::GtEq => Self::GreaterOrEqual,
+            _ => return None,
+        })
+    }
+
+    fn function(self) -> ScalarUDF {
+        let both = vec![DataType::Float64, DataType::Float64];
+        ScalarUDF::new_from_impl(FloatComparison {
+            comparison: self,
+            signature: Signature::exact(both, Volatility::Immutable),
+        })
+    }
+
+    fn holds(self, left: f64, right: f64) -> bool {
+        match self {
+            Self::Equal => left == right,
+            Self::NotEqual => left != right,
+            Self::Less => left < right,
+            Self::LessOrEqual => left <= right,
+            Self::Greater => left > right,
+            Self::GreaterOrEqual => left >= right,
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct FloatComparison {
+    comparison: Comparison,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for FloatComparison {
+    fn name(&self) -> &str {
+        match self.comparison {
+            Comparison::Equal => "athena_equal",
+            Comparison::NotEqual => "athena_not_equal",
+            Comparison::Less => "athena_less",
+            Comparison::LessOrEqual => "athena_less_or_equal",
+            Comparison::Greater => "athena_greater",
+            Comparison::GreaterOrEqual => "athena_greater_or_equal",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let scalar = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let rows = if scalar { 1 } else { args.number_rows };
+        let (left, right) = (args.args[0].to_array(rows)?, args.args[1].to_array(rows)?);
+        let pairs = left.as_primitive::<Float64Type>().iter().zip(right.as_primitive::<Float64Type>().iter());
+        let result: BooleanArray = pairs.map(|(left, right)| Some(self.comparison.holds(left?, right?))).collect();
+        if scalar { Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)) } else { Ok(ColumnarValue::Array(Arc::new(result))) }
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use datafusion::arrow::array::cast::AsArray;
 use datafusion::arrow::array::types::*;
-use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, Date32Array, Float64Array, StringBuilder};
+use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, Date32Array, Float64Array, StringBuilder, TimestampNanosecondArray};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, FieldRef, TimeUnit};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
@@ -52,7 +52,7 @@ impl ScalarUDFImpl for Cast {
             Some(Some(ScalarValue::Utf8(Some(name)))) => target(name)?,
             _ => return plan_err!("a cast needs the name of a type"),
         };
-        let source = types::athena(&args.arg_fields[0]).map_err(external)?;
+        let source = source_type(&args.arg_fields[0])?;
         if !castable(&source, &target) {
             return Err(external(Failure::type_mismatch(format!("Cannot cast {source} to {target}"))));
         }
@@ -61,12 +61,20 @@ impl ScalarUDFImpl for Cast {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let target = types::athena(&args.return_field).map_err(external)?;
-        let source = types::athena(&args.arg_fields[0]).map_err(external)?;
+        let source = source_type(&args.arg_fields[0])?;
         let scalar = matches!(args.args[0], ColumnarValue::Scalar(_));
         let values = args.args[0].to_array(if scalar { 1 } else { args.number_rows })?;
         let cast = cast_array(&values, &source, &target, self.safe)?;
         if scalar { Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&cast, 0)?)) } else { Ok(ColumnarValue::Array(cast)) }
     }
+}
+
+/// DataFusion's own counts and ranks are unsigned; Trino has no such type.
+fn source_type(field: &FieldRef) -> Result<AthenaType> {
+    if field.data_type().is_unsigned_integer() {
+        return Ok(AthenaType::Bigint);
+    }
+    types::athena(field).map_err(external)
 }
 
 fn target(name: &str) -> Result<AthenaType> {
@@ -292,6 +300,12 @@ fn from_text(values: &ArrayRef, target: &AthenaType, arrow_target: &DataType, sa
         // The forms that results have; a date alone is its midnight.
         AthenaType::Time(_) | AthenaType::Timestamp(_) | AthenaType::TimestampWithTimeZone(_) => {
             let zoned = matches!(target, AthenaType::TimestampWithTimeZone(_));
+            if let (AthenaType::Timestamp(Some(7..)), DataType::Timestamp(TimeUnit::Nanosecond, None)) =
+                (target, arrow_target)
+            {
+                let nanos = parsed!(|text: &str| nanoseconds(&complete_time(text.trim(), target)));
+                return Ok(Arc::new(TimestampNanosecondArray::from(nanos)));
+            }
             let mut builder = ColumnBuilder::new(target);
             for text in strings.iter() {
                 let complete = text.map(|text| complete_time(text.trim(), target));
@@ -322,9 +336,18 @@ fn fits(value: i64, target: &AthenaType) -> bool {
     }
 }
 
+/// Nanoseconds since the epoch of a local time with up to nine fractional digits.
+fn nanoseconds(text: &str) -> Option<i64> {
+    let moment = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok()?;
+    moment.and_utc().timestamp_nanos_opt()
+}
+
 /// `2020-01-01` → `2020-01-01 00:00:00`, `… 12:30` → `… 12:30:00`; a zoned target without a zone is UTC.
 fn complete_time(text: &str, target: &AthenaType) -> String {
-    let mut complete = text.replacen('T', " ", 1);
+    let mut complete = text.to_owned();
+    if complete.as_bytes().get(10) == Some(&b'T') {
+        complete.replace_range(10..11, " ");
+    }
     if matches!(target, AthenaType::Time(_)) {
         return complete;
     }

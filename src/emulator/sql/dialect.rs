@@ -1,21 +1,33 @@
 //! Reads Athena's SELECT with sqlparser, and puts its complaints into Trino's words.
 
-use datafusion::sql::sqlparser::ast::{Expr, Query};
-use datafusion::sql::sqlparser::dialect::Dialect;
+use std::any::TypeId;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{Expr, Query, SetExpr, Visit, Visitor};
+use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 use crate::emulator::failure::Position;
 use crate::emulator::model::Failure;
 
-/// Expressions nested deeper than this are refused.
-const MAX_DEPTH: usize = 200;
+/// Brackets nested deeper than this are refused by the parser.
+const MAX_BRACKETS: usize = 200;
+/// Trees deeper than this are refused: whoever walks one afterwards does so by recursion.
+const MAX_TREE: usize = 500;
+/// Operators in one statement: a chain of them becomes a tree as deep as it is long.
+const MAX_OPERATORS: usize = 20_000;
 
 /// Trino's SELECT, as far as sqlparser has switches for it.
 #[derive(Debug, Default)]
 pub struct AthenaDialect;
 
 impl Dialect for AthenaDialect {
+    /// UNNEST in FROM hangs on the dialect's name, not on a switch.
+    fn dialect(&self) -> TypeId {
+        GenericDialect {}.dialect()
+    }
+
     fn is_identifier_start(&self, ch: char) -> bool {
         ch.is_alphabetic() || ch == '_'
     }
@@ -67,7 +79,56 @@ pub fn query(tokens: Vec<TokenWithSpan>, end: Position) -> Result<Box<Query>, Fa
     let mut parser = parser(tokens);
     let query = parser.parse_query().map_err(|error| complaint(error, end))?;
     finish(&mut parser, end)?;
-    Ok(query)
+    match query.visit(&mut Depth(0)) {
+        ControlFlow::Continue(()) => Ok(query),
+        ControlFlow::Break(()) => Err(too_large(end)),
+    }
+}
+
+fn too_large(at: Position) -> Failure {
+    Failure::syntax(at, "statement is too large (stack overflow while parsing)")
+}
+
+/// Refuses what would become a tree too deep to be walked even once.
+pub fn check_operators(tokens: &[TokenWithSpan]) -> Result<(), Failure> {
+    let is_operator = |token: &Token| match token {
+        Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod | Token::StringConcat => true,
+        Token::Word(word) => {
+            use datafusion::sql::sqlparser::keywords::Keyword::*;
+            matches!(word.keyword, AND | OR | NOT | IS | UNION | INTERSECT | EXCEPT)
+        }
+        _ => false,
+    };
+    match tokens.iter().filter(|token| is_operator(&token.token)).nth(MAX_OPERATORS) {
+        Some(token) => Err(too_large(position(token.span.start))),
+        None => Ok(()),
+    }
+}
+
+/// Counts how deep expressions and set operations are nested.
+struct Depth(usize);
+
+impl Visitor for Depth {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let (mut operations, mut body) = (0, query.body.as_ref());
+        while let SetExpr::SetOperation { left, .. } = body {
+            operations += 1;
+            body = left;
+        }
+        if self.0 + operations > MAX_TREE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+        self.0 += 1;
+        if self.0 > MAX_TREE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+        self.0 -= 1;
+        ControlFlow::Continue(())
+    }
 }
 
 /// Reads all of the tokens as one expression.
@@ -79,7 +140,7 @@ pub fn expression(tokens: Vec<TokenWithSpan>, end: Position) -> Result<Expr, Fai
 }
 
 fn parser(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
-    Parser::new(&AthenaDialect).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens)
+    Parser::new(&AthenaDialect).with_recursion_limit(MAX_BRACKETS).with_tokens_with_locations(tokens)
 }
 
 fn finish(parser: &mut Parser<'_>, end: Position) -> Result<(), Failure> {
@@ -105,7 +166,7 @@ pub fn mismatched(found: &TokenWithSpan, end: Position, expected: &str) -> Failu
 fn complaint(error: ParserError, end: Position) -> Failure {
     let text = match error {
         ParserError::RecursionLimitExceeded => {
-            return Failure::syntax(end, "statement is too large (stack overflow while parsing)");
+            return too_large(end);
         }
         ParserError::ParserError(text) | ParserError::TokenizerError(text) => text,
     };

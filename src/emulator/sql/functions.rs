@@ -34,7 +34,7 @@ use Form::{Aggregate, Call, Double, Expression, Typed};
 pub const FUNCTIONS: &[(&str, Form)] = &[
     // conditional
     ("coalesce", Call("coalesce")),
-    ("nullif", Call("nullif")),
+    ("nullif", Expression(null_if)),
     ("if", Expression(if_then)),
     ("greatest", Expression(|args| null_if_any_null("greatest", args))),
     ("least", Expression(|args| null_if_any_null("least", args))),
@@ -97,10 +97,10 @@ pub const FUNCTIONS: &[(&str, Form)] = &[
     ("regexp_like", Call("regexp_like")),
     ("regexp_extract", Call("athena_regexp_extract")),
     // dates and times
-    ("now", Expression(|_| Ok(cast(call("now", vec![]), "timestamp(3) with time zone")))),
-    ("current_timestamp", Expression(|_| Ok(cast(call("now", vec![]), "timestamp(3) with time zone")))),
-    ("localtimestamp", Expression(|_| Ok(cast(call("now", vec![]), "timestamp(3)")))),
-    ("current_date", Call("current_date")),
+    ("now", Expression(|_| Ok(now("%Y-%m-%d %H:%M:%S%.3f UTC", "timestamp(3) with time zone")))),
+    ("current_timestamp", Expression(|_| Ok(now("%Y-%m-%d %H:%M:%S%.3f UTC", "timestamp(3) with time zone")))),
+    ("localtimestamp", Expression(|_| Ok(now("%Y-%m-%d %H:%M:%S%.3f", "timestamp(3)")))),
+    ("current_date", Expression(|_| Ok(now("%Y-%m-%d", "date")))),
     ("date", Expression(|args| one(args).map(|value| cast(value, "date")))),
     ("year", Expression(|args| part("year", args))),
     ("quarter", Expression(|args| part("quarter", args))),
@@ -208,6 +208,11 @@ fn function(name: &str, args: Vec<Expr>) -> Function {
     }
 }
 
+/// The time at which the statement is read, as a constant: it is the same wherever it stands in a query.
+fn now(format: &str, data_type: &str) -> Expr {
+    cast(string(&chrono::Utc::now().format(format).to_string()), data_type)
+}
+
 fn one(args: Vec<Expr>) -> Result<Expr, &'static str> {
     let [only]: [Expr; 1] = args.try_into().map_err(|_| "takes one argument")?;
     Ok(only)
@@ -229,6 +234,13 @@ fn if_then(args: Vec<Expr>) -> Result<Expr, &'static str> {
         (Some(condition), Some(result), otherwise, None) => Ok(case(condition, result, otherwise)),
         _ => Err("takes two or three arguments"),
     }
+}
+
+/// Written out, so that the comparison is Trino's.
+fn null_if(args: Vec<Expr>) -> Result<Expr, &'static str> {
+    let [value, other]: [Expr; 2] = args.try_into().map_err(|_| "takes two arguments")?;
+    let null = Expr::Value(Value::Null.with_empty_span());
+    Ok(case(operation(value.clone(), BinaryOperator::Eq, other), null, Some(value)))
 }
 
 /// DataFusion's `greatest` passes over NULLs, Trino's is NULL as soon as one argument is.

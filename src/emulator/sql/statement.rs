@@ -147,8 +147,20 @@ const UNSUPPORTED: [(&str, &str, &str); 14] = [
     ("ANALYZE", "DDL", "ANALYZE"),
 ];
 
+/// Statements longer than this are read on a stack of their own: their trees may be deep until that is checked.
+const SMALL_BYTES: usize = 4096;
+const LARGE_STACK_BYTES: usize = 256 << 20;
+
 /// Reads one statement. An error means that the call that brought the text fails; nothing is recorded.
 pub fn parse(sql: &str, values: &[String]) -> Result<Statement, Failure> {
+    let size = sql.len() + values.iter().map(String::len).sum::<usize>();
+    if size <= SMALL_BYTES {
+        return parse_on_this_stack(sql, values);
+    }
+    stacker::grow(LARGE_STACK_BYTES, || parse_on_this_stack(sql, values))
+}
+
+fn parse_on_this_stack(sql: &str, values: &[String]) -> Result<Statement, Failure> {
     let mut tokens = dialect::tokens(sql)?;
     while tokens.last().is_some_and(|token| token.token == Token::SemiColon) {
         tokens.pop();
@@ -166,9 +178,8 @@ pub fn parse(sql: &str, values: &[String]) -> Result<Statement, Failure> {
         }
         tokens = parameters::bind(tokens, values);
     }
-    let mut cursor = Cursor::new(sql, tokens);
-    let statement = statement(&mut cursor)?;
-    Ok(statement)
+    dialect::check_operators(&tokens)?;
+    statement(&mut Cursor::new(sql, tokens))
 }
 
 fn statement(cursor: &mut Cursor<'_>) -> Result<Statement, Failure> {

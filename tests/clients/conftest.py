@@ -1,0 +1,91 @@
+"""Servers for the client tests: the built binary, on free ports, with data folders of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("ATHENA_FLIGHT_BIN", ROOT / "target" / "debug" / "athena-flight"))
+
+
+class Process:
+    """A started athena-flight that has said it is ready."""
+
+    def __init__(self, arguments, env, log):
+        self.log = open(log, "ab")
+        self.process = subprocess.Popen(
+            [str(BINARY), *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            env=env,
+            text=True,
+        )
+        line = self.process.stdout.readline()
+        if not line.startswith("ready: "):
+            self.process.wait()
+            raise RuntimeError(f"{arguments} did not start: {line!r}, see {log}: {Path(log).read_text()[-2000:]}")
+        self.ready = line
+        urls = re.findall(r"(?:grpc|http)://[\d.:]+", line)
+        self.url, self.endpoint = urls[0], urls[-1]
+
+    def stop(self, number=signal.SIGTERM):
+        """Sends a signal and gives the exit code and how long it took."""
+        started = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(timeout=30)
+        self.process.stdout.close()
+        self.log.close()
+        return code, time.monotonic() - started
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory):
+    """Starts athena-flight with the given arguments; everything started is stopped at the end."""
+    home = tmp_path_factory.mktemp("home")
+    started = []
+
+    def start(*arguments, home=home):
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ATHENA_FLIGHT_"))}
+        env |= {"XDG_DATA_HOME": str(home / "data"), "HOME": str(home)}
+        process = Process(arguments, env, home / "log")
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.process.poll() is None:
+            process.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def demo(start):
+    """`serve --demo`."""
+    return start("serve", "--demo", "--listen", "127.0.0.1:0")
+
+
+@pytest.fixture(scope="session")
+def demo_files(demo, tmp_path_factory):
+    """The folder with the Parquet files of the demo's tables."""
+    [folder] = tmp_path_factory.getbasetemp().glob("home*/data/athena-flight/demo/buckets/athena-flight-demo/tpch-sf0.01")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def emulator(start, tmp_path_factory):
+    """`emulator --demo`, for AWS's own clients."""
+    return start("emulator", "--demo", "--data", tmp_path_factory.mktemp("emulator"), "--listen", "127.0.0.1:0")
+
+
+def aws(endpoint):
+    """Arguments for boto3 clients of an endpoint."""
+    return {
+        "endpoint_url": endpoint,
+        "region_name": "us-east-1",
+        "aws_access_key_id": "any",
+        "aws_secret_access_key": "any",
+    }

@@ -1,0 +1,76 @@
+//! A gateway with the embedded endpoint behind it, on free ports, with a data folder of its own.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow_flight::sql::client::FlightSqlServiceClient;
+use athena_flight::aws::Clients;
+use athena_flight::config::embedded;
+use athena_flight::emulator::{Emulator, demo};
+use athena_flight::flight;
+use athena_flight::gateway::Gateway;
+use athena_flight::session::Session;
+use futures::TryStreamExt;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+
+pub struct Server {
+    pub clients: Clients,
+    pub gateway_url: String,
+    stop: CancellationToken,
+    _data: tempfile::TempDir,
+}
+
+impl Server {
+    /// With the demo data as the default database.
+    pub async fn demo() -> Self {
+        Self::start(true, Session { database: Some("tpch".into()), ..Session::default() }).await
+    }
+
+    pub async fn empty() -> Self {
+        Self::start(false, Session::default()).await
+    }
+
+    async fn start(with_demo: bool, session: Session) -> Self {
+        let data = tempfile::tempdir().expect("a folder");
+        let emulator = Emulator::open(data.path()).expect("an empty data folder opens");
+        if with_demo {
+            demo::make(&emulator, 0.001).expect("demo data");
+        }
+        let stop = CancellationToken::new();
+        let endpoint = emulator.listen("127.0.0.1:0", stop.clone()).await.expect("a free port");
+        let clients = Clients::connect(&embedded(endpoint.url())).await;
+        let gateway = Arc::new(Gateway::new(clients.clone(), session));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listening = flight::serve(listener, gateway, stop.clone()).expect("a bound socket");
+        let gateway_url = format!("http://{}", listening.address);
+        Self { clients, gateway_url, stop, _data: data }
+    }
+
+    pub async fn client(&self) -> FlightSqlServiceClient<Channel> {
+        let endpoint = Endpoint::from_shared(self.gateway_url.clone()).expect("a URL");
+        FlightSqlServiceClient::new(endpoint.connect().await.expect("the server answers"))
+    }
+
+    /// Runs a statement directly (CommandStatementQuery) and collects its rows.
+    pub async fn query(&self, sql: &str) -> Vec<RecordBatch> {
+        let mut client = self.client().await;
+        let info = client.execute(sql.to_owned(), None).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let ticket = info.endpoint[0].ticket.clone().expect("a ticket");
+        let rows = client.do_get(ticket).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        rows.try_collect().await.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// The rows of a statement as a text table.
+    pub async fn table(&self, sql: &str) -> String {
+        let batches = self.query(sql).await;
+        arrow::util::pretty::pretty_format_batches(&batches).expect("printable").to_string()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
