@@ -1,6 +1,6 @@
 //! Data catalogs, and what is in those that are not Glue's: by Athena's own metadata calls.
 
-use super::{Column, Database, Table, TableKind, column};
+use super::{Column, Database, GLUE_CATALOG, Table, TableKind, column, is_glue};
 use crate::aws::{AwsError, Clients};
 
 pub async fn catalogs(clients: &Clients) -> Result<Vec<String>, AwsError> {
@@ -10,6 +10,10 @@ pub async fn catalogs(clients: &Clients) -> Result<Vec<String>, AwsError> {
         let page = page.map_err(|error| AwsError::new("athena:ListDataCatalogs", error))?;
         let names = page.data_catalogs_summary().iter().filter_map(|summary| summary.catalog_name());
         catalogs.extend(names.map(str::to_owned));
+    }
+    // Every account has Glue's catalog, whether or not the far side thinks it worth listing.
+    if !catalogs.iter().any(|name| is_glue(name)) {
+        catalogs.push(GLUE_CATALOG.to_owned());
     }
     catalogs.sort();
     Ok(catalogs)

@@ -223,6 +223,9 @@ fn schema_of(path: &Path, kind: Kind) -> Result<Schema, String> {
             file.rewind().map_err(|error| error.to_string())?;
             let reader = BufReader::new(file);
             let inferred = infer_json_schema_from_seekable(reader, Some(INFERENCE_ROWS)).map_err(|e| e.to_string())?;
+            if let Some(field) = inferred.0.fields().iter().find(|field| field.name().to_lowercase() != *field.name()) {
+                return Err(format!("key {:?} is not in lower case, as column names in Glue are", field.name()));
+            }
             Ok(athena_types(&inferred.0))
         }
     }

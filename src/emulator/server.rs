@@ -36,7 +36,7 @@ pub async fn serve(listener: TcpListener, emulator: Arc<Emulator>, stop: Cancell
         },
         () = deadline => {}
     }
-    emulator.executions.stop_all();
+    emulator.executions.stop_all().await;
 }
 
 async fn answer(State(emulator): State<Arc<Emulator>>, request: Request<Body>) -> Response<Body> {

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::super::api::{Answer, ApiError, input, page_place, page_token};
@@ -27,6 +27,8 @@ const MAX_STATEMENT_BYTES: usize = 262_144;
 const RUNNING_AT_ONCE: usize = 20;
 /// Plans are walked by recursion; this is address space, not memory.
 const QUERY_STACK_BYTES: usize = 128 << 20;
+/// How long a stop of the endpoint waits for its queries.
+const STOP_GRACE: Duration = Duration::from_millis(500);
 /// Ids that BatchGetQueryExecution takes (athena-behaviour, section 1).
 const MAX_BATCH: usize = 50;
 
@@ -42,6 +44,8 @@ struct Shared {
     engine: Engine,
     permits: Semaphore,
     active: Mutex<HashMap<String, Active>>,
+    /// Told each time a query leaves `active`.
+    ended: Notify,
 }
 
 /// A query that has not ended.
@@ -104,7 +108,7 @@ impl Executions {
             .build()?;
         let engine = Engine::new(Arc::clone(&store), buckets.clone());
         let permits = Semaphore::new(RUNNING_AT_ONCE);
-        let shared = Shared { store, buckets, engine, permits, active: Mutex::default() };
+        let shared = Shared { store, buckets, engine, permits, active: Mutex::default(), ended: Notify::new() };
         Ok(Self { shared: Arc::new(shared), runtime: Some(runtime) })
     }
 
@@ -278,11 +282,17 @@ impl Executions {
         &self.shared.buckets
     }
 
-    /// Cancels what still runs.
-    pub fn stop_all(&self) {
+    /// Cancels what still runs and waits until that is on record.
+    pub async fn stop_all(&self) {
         for active in self.shared.active().values() {
             active.cancel.cancel();
         }
+        let recorded = async {
+            while !self.shared.active().is_empty() {
+                self.shared.ended.notified().await;
+            }
+        };
+        let _ = tokio::time::timeout(STOP_GRACE, recorded).await;
     }
 }
 
@@ -318,27 +328,29 @@ impl Shared {
     async fn run(self: Arc<Self>, task: Task, cancel: CancellationToken) {
         let (queued, id, scanned) = (Instant::now(), task.id.clone(), Arc::clone(&task.scanned));
         let update_count = task.kind.update_count;
-        let mut queue_ms = 0;
-        let work = async {
-            let _permit = self.permits.acquire().await;
-            queue_ms = queued.elapsed().as_millis() as u64;
-            if let Some(active) = self.active().get_mut(&id) {
+        let shared = Arc::clone(&self);
+        // A task of its own: it may compute for long between two awaits, and a stop must not wait for that; and a panic
+        // of the engine must end the query, not leave it RUNNING for ever.
+        let mut work = tokio::spawn(async move {
+            let _permit = shared.permits.acquire().await;
+            if let Some(active) = shared.active().get_mut(&task.id) {
                 active.execution.state = State::Running;
-                active.execution.queue_ms = queue_ms;
+                active.execution.queue_ms = queued.elapsed().as_millis() as u64;
             }
-            self.engine.run(task).await
-        };
-        // A panic of the engine must end the query, not leave it RUNNING for ever.
-        let work = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(work));
+            shared.engine.run(task).await
+        });
         let result = tokio::select! {
-            result = work => Some(result.unwrap_or_else(|_| Err(Failure::internal("the engine panicked")))),
-            () = cancel.cancelled() => None,
+            result = &mut work => Some(result.unwrap_or_else(|_| Err(Failure::internal("the engine panicked")))),
+            () = cancel.cancelled() => {
+                work.abort();
+                None
+            }
         };
         let total_ms = queued.elapsed().as_millis() as u64;
         let active = self.active().get(&id).map(|active| active.execution.clone());
         let Some(mut execution) = active else { return };
         execution.completed = Some(now());
-        execution.execution_ms = total_ms - queue_ms.min(total_ms);
+        execution.execution_ms = total_ms.saturating_sub(execution.queue_ms);
         execution.scanned_bytes = scanned.load(Ordering::Relaxed);
         match result {
             Some(Ok(columns)) => {
@@ -361,6 +373,7 @@ impl Shared {
         }
         tracing::debug!(query_id = id, state = execution.state.name(), ms = total_ms, "query ended");
         self.active().remove(&id);
+        self.ended.notify_one();
     }
 }
 

@@ -17,6 +17,11 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column as PhysicalColumn;
+use datafusion::physical_expr_adapter::{
+    DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
+};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use futures::StreamExt;
@@ -193,6 +198,37 @@ fn unqualified(expr: Expr) -> Result<Expr> {
     Ok(transformed.data)
 }
 
+/// Finds a file's columns whatever the case of their names: in Glue all are lower case.
+#[derive(Debug)]
+struct AnyCase;
+
+#[derive(Debug)]
+struct AnyCaseAdapter {
+    inner: Arc<dyn PhysicalExprAdapter>,
+    file_schema: SchemaRef,
+}
+
+impl PhysicalExprAdapterFactory for AnyCase {
+    fn create(&self, table_schema: SchemaRef, file_schema: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
+        let folded = |field: &FieldRef| field.as_ref().clone().with_name(field.name().to_lowercase());
+        let folded = Schema::new(file_schema.fields().iter().map(folded).collect::<Vec<_>>());
+        let inner = DefaultPhysicalExprAdapterFactory.create(table_schema, Arc::new(folded))?;
+        Ok(Arc::new(AnyCaseAdapter { inner, file_schema }))
+    }
+}
+
+impl PhysicalExprAdapter for AnyCaseAdapter {
+    fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
+        use datafusion::common::tree_node::{Transformed, TreeNode};
+        let rewritten = self.inner.rewrite(expr)?.transform(|expr| {
+            let Some(column) = expr.downcast_ref::<PhysicalColumn>() else { return Ok(Transformed::no(expr)) };
+            let name = self.file_schema.field(column.index()).name();
+            Ok(Transformed::yes(Arc::new(PhysicalColumn::new(name, column.index())) as Arc<dyn PhysicalExpr>))
+        })?;
+        Ok(rewritten.data)
+    }
+}
+
 fn folder(location: &str) -> std::result::Result<ListingTableUrl, Failure> {
     ListingTableUrl::parse(location).map_err(|error| Failure::bad_data(format!("location {location:?}: {error}")))
 }
@@ -270,6 +306,7 @@ impl TableProvider for GlueTable {
             .with_file_groups(groups)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit.filter(|_| filters.is_empty()))
+            .with_expr_adapter(Some(Arc::new(AnyCase)))
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
