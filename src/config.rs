@@ -100,7 +100,9 @@ impl Options {
         if self.demo_scale.is_some() && !demo {
             faults.push("--demo-scale needs --demo".to_owned());
         }
-        for (name, value) in [("region", &self.region), ("profile", &self.profile), ("endpoint-url", &self.endpoint_url)] {
+        for (name, value) in
+            [("region", &self.region), ("profile", &self.profile), ("endpoint-url", &self.endpoint_url)]
+        {
             if embedded && value.is_some() {
                 faults.push(format!("--{name} is for AWS; --demo and --local bring their own endpoint"));
             }

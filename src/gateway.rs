@@ -92,9 +92,9 @@ pub enum GatewayError {
     #[error("{reason}")]
     Cancelled { query_id: QueryId, reason: String },
     #[error("{source}")]
-    Page { query_id: QueryId, source: PageError },
+    Page { query_id: QueryId, source: Box<PageError> },
     #[error("{source}")]
-    Csv { query_id: QueryId, source: CsvError },
+    Csv { query_id: QueryId, source: Box<CsvError> },
     #[error("the gateway is stopping")]
     Stopping,
 }
@@ -107,8 +107,10 @@ impl GatewayError {
             Self::Aws { source, .. } => source.kind,
             Self::Failed { error, .. } => failure_kind(*error),
             Self::Cancelled { .. } => Kind::Cancelled,
-            Self::Page { source: PageError::Aws(error), .. } => error.kind,
-            Self::Page { .. } => Kind::DataLoss,
+            Self::Page { source, .. } => match source.as_ref() {
+                PageError::Aws(error) => error.kind,
+                PageError::Row(_) | PageError::Type { .. } => Kind::DataLoss,
+            },
             Self::Csv { source, .. } => source.kind(),
             Self::Stopping => Kind::Unavailable,
         }
@@ -166,7 +168,8 @@ pub type Batches = BoxStream<'static, Result<RecordBatch, GatewayError>>;
 
 impl Gateway {
     pub fn new(clients: Clients, session: Session) -> Self {
-        let text_size = |(sql, _): &(String, Session), _: &Option<SchemaRef>| u32::try_from(sql.len() + 512).unwrap_or(u32::MAX);
+        let text_size =
+            |(sql, _): &(String, Session), _: &Option<SchemaRef>| u32::try_from(sql.len() + 512).unwrap_or(u32::MAX);
         Self {
             poller: Poller::start(clients.clone()),
             catalog: Catalog::new(clients.clone()),
@@ -256,7 +259,7 @@ impl Gateway {
         let get = async { pages::first(&self.clients, &handle.id, handle.has_header()).await.map(Arc::new) };
         self.first_pages.try_get_with(handle.id.clone(), get).await.map_err(|source| GatewayError::Page {
             query_id: handle.id.clone(),
-            source: source.as_ref().clone(),
+            source: Box::new(source.as_ref().clone()),
         })
     }
 
@@ -292,7 +295,12 @@ impl Gateway {
 
     /// Small results came with the first page; larger ones are read from their object, or, where there is none, page
     /// by page.
-    async fn reader(&self, handle: &ResultHandle, page: Arc<FirstPage>, schema: &SchemaRef) -> Result<Batches, GatewayError> {
+    async fn reader(
+        &self,
+        handle: &ResultHandle,
+        page: Arc<FirstPage>,
+        schema: &SchemaRef,
+    ) -> Result<Batches, GatewayError> {
         if let Some(count) = handle.update_count.filter(|_| handle.is_count() && page.batch.is_none())
             && schema.fields().len() == 1
         {
@@ -309,14 +317,18 @@ impl Gateway {
                     let id = handle.id.clone();
                     let rows = object.batches(&self.clients, &page.columns);
                     return Ok(rows
-                        .map(move |batch| batch.map_err(|source| GatewayError::Csv { query_id: id.clone(), source }))
+                        .map(move |batch| {
+                            batch.map_err(|source| GatewayError::Csv { query_id: id.clone(), source: Box::new(source) })
+                        })
                         .boxed());
                 }
                 Err(source) if matches!(source.kind(), Kind::NotFound | Kind::PermissionDenied) => {
                     // Slower, but the same rows (athena-behaviour, section 3: an object may be missing).
                     tracing::warn!(query_id = handle.id.as_str(), error = %source, "result object not readable, reading pages");
                 }
-                Err(source) => return Err(GatewayError::Csv { query_id: handle.id.clone(), source }),
+                Err(source) => {
+                    return Err(GatewayError::Csv { query_id: handle.id.clone(), source: Box::new(source) });
+                }
             }
         }
         Ok(self.page_by_page(handle.id.clone(), page, token))
@@ -330,7 +342,8 @@ impl Gateway {
             async move {
                 let Some(token) = token else { return Ok(None) };
                 let next = pages::next(&clients, &id, &page.columns, &token).await;
-                let (batch, token) = next.map_err(|source| GatewayError::Page { query_id: id, source })?;
+                let (batch, token) =
+                    next.map_err(|source| GatewayError::Page { query_id: id, source: Box::new(source) })?;
                 Ok(Some((batch, token)))
             }
         });
@@ -364,7 +377,8 @@ impl Gateway {
         let mut lines = String::new();
         while let Some(batch) = batches.next().await {
             let batch = batch?;
-            let Some(column) = batch.columns().first().and_then(|c| c.as_any().downcast_ref::<arrow::array::StringArray>())
+            let Some(column) =
+                batch.columns().first().and_then(|c| c.as_any().downcast_ref::<arrow::array::StringArray>())
             else {
                 continue;
             };
@@ -376,7 +390,12 @@ impl Gateway {
         match describe::schema(&lines) {
             Ok(schema) => Ok(Some(schema)),
             // The statement is sound, only its plan is written in a way we cannot read: it can still be run.
-            Err(unreadable @ (PlanUnreadable::NotJson(_) | PlanUnreadable::NoOutput | PlanUnreadable::Uneven { .. } | PlanUnreadable::Type { .. })) => {
+            Err(
+                unreadable @ (PlanUnreadable::NotJson(_)
+                | PlanUnreadable::NoOutput
+                | PlanUnreadable::Uneven { .. }
+                | PlanUnreadable::Type { .. }),
+            ) => {
                 tracing::warn!(query_id = finished.handle.id.as_str(), error = %unreadable, "plan without a schema");
                 Ok(None)
             }

@@ -1,4 +1,23 @@
-//! map follows
+//! athena-flight: Arrow Flight SQL in front of Amazon Athena.
+//!
+//! The crate in the order a request goes through it; `ARCHITECTURE.md` has the reasons and the invariants.
+//!
+//! | module | says |
+//! | --- | --- |
+//! | [`cli`] | `serve`, `emulator`, `query`: one file a subcommand |
+//! | [`config`] | options from file, environment and flags, checked together |
+//! | [`telemetry`] | logs |
+//! | [`flight`] | Flight SQL, the only place that knows gRPC |
+//! | [`session`] | who asks, and where names are looked up |
+//! | [`gateway`] | run, describe, fetch, cancel: without a word of gRPC |
+//! | [`catalog`] | catalogs, databases, tables from Glue and Athena, cached |
+//! | [`statement`] | a statement told apart, started, waited for, stopped, described |
+//! | [`results`] | a finished query's rows as Arrow batches |
+//! | [`types`] | Athena's types: spellings, Arrow types, text values |
+//! | [`aws`] | SDK clients, and what their errors mean |
+//! | [`error`] | the kinds of failure the whole crate agrees on |
+//! | [`emulator`] | the embedded endpoint: Athena, Glue, STS and S3 over local files |
+
 pub mod aws;
 pub mod catalog;
 pub mod cli;

@@ -29,7 +29,8 @@ pub struct Clients {
 
 impl Clients {
     pub async fn connect(options: &AwsOptions) -> Self {
-        let http = Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
+        let http =
+            Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http)
             .retry_config(RetryConfig::standard().with_max_attempts(5))
@@ -44,7 +45,8 @@ impl Clients {
             loader = loader.endpoint_url(url);
         }
         if options.embedded {
-            loader = loader.credentials_provider(Credentials::new("embedded", "embedded", None, None, "embedded endpoint"));
+            loader =
+                loader.credentials_provider(Credentials::new("embedded", "embedded", None, None, "embedded endpoint"));
         }
         Self::new(&loader.load().await)
     }

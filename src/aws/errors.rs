@@ -67,10 +67,14 @@ fn kind(code: &str, status: u16) -> Kind {
             Kind::ResourceExhausted
         }
         "AccessDeniedException" | "AccessDenied" | "UnauthorizedException" | "NotAuthorized" => Kind::PermissionDenied,
-        "ExpiredTokenException" | "ExpiredToken" | "UnrecognizedClientException" | "InvalidSignatureException"
-        | "InvalidClientTokenId" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "MissingAuthenticationToken" => {
-            Kind::PermissionDenied
-        }
+        "ExpiredTokenException"
+        | "ExpiredToken"
+        | "UnrecognizedClientException"
+        | "InvalidSignatureException"
+        | "InvalidClientTokenId"
+        | "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "MissingAuthenticationToken" => Kind::PermissionDenied,
         "EntityNotFoundException" | "ResourceNotFoundException" | "NoSuchKey" | "NoSuchBucket" | "NotFound" => {
             Kind::NotFound
         }
@@ -100,7 +104,9 @@ fn advice(operation: &str, code: &str, kind: Kind, said: String) -> String {
         }
         Kind::PermissionDenied => format!("{said} (the gateway's AWS identity needs {operation})"),
         Kind::InvalidArgument if said.contains("output location") => {
-            format!("{said} (start the gateway with --s3-staging-dir, or with a --workgroup that has an output location)")
+            format!(
+                "{said} (start the gateway with --s3-staging-dir, or with a --workgroup that has an output location)"
+            )
         }
         _ => said,
     }

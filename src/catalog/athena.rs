@@ -41,8 +41,9 @@ pub async fn tables(clients: &Clients, catalog: &str, database: &str) -> Result<
         tables.extend(page.table_metadata_list().iter().map(|table| {
             let parameter = |name: &str| table.parameters().and_then(|all| all.get(name)).map(String::as_str);
             let columns = table.columns().iter().chain(table.partition_keys());
-            let columns: Vec<Column> =
-                columns.map(|given| column(given.name(), given.r#type().unwrap_or_default(), given.comment())).collect();
+            let columns: Vec<Column> = columns
+                .map(|given| column(given.name(), given.r#type().unwrap_or_default(), given.comment()))
+                .collect();
             Table {
                 name: table.name().to_owned(),
                 kind: TableKind::of(table.table_type(), parameter("table_type")),

@@ -51,7 +51,9 @@ const MAX_TABLE_ROWS: usize = 10_000;
 pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::start(true);
     if args.url.is_some() && args.source.is_given() {
-        anyhow::bail!("--url names a gateway that runs already: it goes without --demo, --local, --config and --endpoint-url");
+        anyhow::bail!(
+            "--url names a gateway that runs already: it goes without --demo, --local, --config and --endpoint-url"
+        );
     }
     let interrupted = stop_on_signal()?;
     let stop = CancellationToken::new();
@@ -87,7 +89,7 @@ async fn statement(url: &str, sql: &str, format: Format) -> anyhow::Result<()> {
     progress.set_message("reading rows");
     for ticket in tickets(&info) {
         let mut batches = client.do_get(ticket).await.map_err(without_debug)?;
-        while let Some(batch) = batches.try_next().await.map_err(|error| without_debug(error.into()))? {
+        while let Some(batch) = batches.try_next().await.map_err(without_debug)? {
             rows += batch.num_rows();
             progress.set_message(format!("{rows} rows"));
             progress.suspend(|| output.write(&batch))?;
@@ -117,8 +119,8 @@ async fn connect(url: &str) -> anyhow::Result<FlightSqlServiceClient<Channel>> {
     };
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?.connect_timeout(Duration::from_secs(10));
     let channel = endpoint.connect().await.with_context(|| format!("no gateway answers at {url}"))?;
-    let client = arrow_flight::flight_service_client::FlightServiceClient::new(channel)
-        .max_decoding_message_size(usize::MAX);
+    let client =
+        arrow_flight::flight_service_client::FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX);
     Ok(FlightSqlServiceClient::new_from_inner(client))
 }
 

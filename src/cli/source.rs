@@ -23,7 +23,8 @@ pub struct Running {
 /// Starts everything; `stop` ends it.
 pub async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<Running> {
     // The port first: whoever cannot have it should not wait for data to be made.
-    let listener = TcpListener::bind(&config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let listener =
+        TcpListener::bind(&config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     // The endpoint goes on while the gateway tells it which queries to stop.
     let endpoint_stop = CancellationToken::new();
     #[cfg(feature = "emulator")]

@@ -26,12 +26,7 @@ pub struct ApiError {
 impl ApiError {
     /// Athena's `InvalidRequestException` with one of the codes of athena-behaviour, sections 2 and 4.
     pub fn invalid_request(athena_code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status: 400,
-            kind: "InvalidRequestException",
-            athena_code: Some(athena_code),
-            message: message.into(),
-        }
+        Self { status: 400, kind: "InvalidRequestException", athena_code: Some(athena_code), message: message.into() }
     }
 
     pub fn invalid_input(message: impl Into<String>) -> Self {

@@ -109,7 +109,8 @@ impl Lines {
         if let Some(location) = &task.output {
             let header = self.columns.iter().filter(|_| task.kind.has_header).map(|name| (*name).to_owned());
             let text: Vec<String> = header.chain(self.lines).collect();
-            super::results::write_object(&sessions.buckets, location, text.join("\n").as_bytes()).map_err(unwritable)?;
+            super::results::write_object(&sessions.buckets, location, text.join("\n").as_bytes())
+                .map_err(unwritable)?;
         }
         let data_type = if task.kind.has_header { "varchar" } else { "string" };
         Ok(self

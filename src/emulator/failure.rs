@@ -85,11 +85,7 @@ impl Failure {
     }
 
     pub fn exceeded_memory(message: impl Into<String>) -> Self {
-        Self {
-            category: SYSTEM,
-            error_type: 1,
-            message: format!("EXCEEDED_LOCAL_MEMORY_LIMIT: {}", message.into()),
-        }
+        Self { category: SYSTEM, error_type: 1, message: format!("EXCEEDED_LOCAL_MEMORY_LIMIT: {}", message.into()) }
     }
 
     pub fn internal(message: impl std::fmt::Display) -> Self {

@@ -55,7 +55,8 @@ fn anonymous(request: Request<Body>) -> Request<s3s::Body> {
     }
     parts.headers.remove("x-amz-trailer");
     let encodings = parts.headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
-    let others: Vec<&str> = encodings.into_iter().flat_map(|v| v.split(',')).map(str::trim).filter(|e| *e != "aws-chunked").collect();
+    let others: Vec<&str> =
+        encodings.into_iter().flat_map(|v| v.split(',')).map(str::trim).filter(|e| *e != "aws-chunked").collect();
     match others.join(",").parse() {
         Ok(value) if !others.is_empty() => parts.headers.insert(header::CONTENT_ENCODING, value),
         _ => parts.headers.remove(header::CONTENT_ENCODING),
@@ -120,7 +121,8 @@ where
                     if let Some(end) = memchr::memmem::find(&state.buffer, b"\r\n") {
                         let line = state.buffer.split_to(end + 2);
                         let digits = line[..].split(|c| matches!(c, b';' | b'\r')).next().unwrap_or_default();
-                        let size = std::str::from_utf8(digits).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
+                        let size =
+                            std::str::from_utf8(digits).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
                         match size {
                             Some(0) => state.done = true,
                             Some(size) => state.left = Some(size),

@@ -50,7 +50,10 @@ async fn answer(State(emulator): State<Arc<Emulator>>, request: Request<Body>) -
     }
     let access_key = access_key(request.headers());
     let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_REQUEST_BYTES).await else {
-        return respond(Err(ApiError::plain("RequestEntityTooLargeException", "the request is too large or was cut off")));
+        return respond(Err(ApiError::plain(
+            "RequestEntityTooLargeException",
+            "the request is too large or was cut off",
+        )));
     };
     let Some(target) = target else { return sts::answer(&body, access_key.as_deref()) };
     let (service, operation) = target.split_once('.').unwrap_or((target.as_str(), ""));

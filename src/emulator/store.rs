@@ -193,12 +193,7 @@ impl Store {
     }
 
     /// Ids of queries, newest first: at most `limit` of those after the history key `after`. Gives the key to go on at.
-    pub fn history(
-        &self,
-        workgroup: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<(Vec<String>, Option<String>)> {
+    pub fn history(&self, workgroup: &str, after: Option<&str>, limit: usize) -> Result<(Vec<String>, Option<String>)> {
         let prefix = format!("{workgroup}{SEPARATOR}");
         let txn = self.file.begin_read().map_err(broken)?;
         let table = txn.open_table(HISTORY).map_err(broken)?;

@@ -14,8 +14,9 @@ use super::{command, status};
 
 /// The action; its body is not wrapped in Any.
 pub async fn cancel_flight_info(server: &FlightSql, body: &[u8]) -> Result<Bytes, Status> {
-    let request = CancelFlightInfoRequest::decode(body)
-        .map_err(|_| Status::invalid_argument("the body of action CancelFlightInfo is not a CancelFlightInfoRequest"))?;
+    let request = CancelFlightInfoRequest::decode(body).map_err(|_| {
+        Status::invalid_argument("the body of action CancelFlightInfo is not a CancelFlightInfoRequest")
+    })?;
     let info = request.info.ok_or_else(|| Status::invalid_argument("the request names no FlightInfo"))?;
     let cancelled = cancel(server, &info).await?;
     let status = if cancelled { CancelStatus::Cancelled } else { CancelStatus::NotCancellable };

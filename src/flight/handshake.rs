@@ -13,7 +13,8 @@ use super::service::BoxedStream;
 pub fn answer() -> Response<BoxedStream<HandshakeResponse>> {
     const TOKEN: &str = "anonymous";
     let answer = HandshakeResponse { protocol_version: 0, payload: TOKEN.into() };
-    let mut response: Response<BoxedStream<_>> = Response::new(futures::stream::iter([Ok::<_, Status>(answer)]).boxed());
+    let mut response: Response<BoxedStream<_>> =
+        Response::new(futures::stream::iter([Ok::<_, Status>(answer)]).boxed());
     response.metadata_mut().insert("authorization", MetadataValue::from_static("Bearer anonymous"));
     response
 }

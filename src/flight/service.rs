@@ -32,7 +32,10 @@ pub struct FlightSql {
 
 /// The actions there are, with what they take and give.
 const ACTIONS: [(&str, &str); 4] = [
-    ("CreatePreparedStatement", "Prepares a statement. ActionCreatePreparedStatementRequest → ActionCreatePreparedStatementResult"),
+    (
+        "CreatePreparedStatement",
+        "Prepares a statement. ActionCreatePreparedStatementRequest → ActionCreatePreparedStatementResult",
+    ),
     ("ClosePreparedStatement", "Closes a prepared statement. ActionClosePreparedStatementRequest → nothing"),
     ("CancelFlightInfo", "Stops the sending of a result. CancelFlightInfoRequest → CancelFlightInfoResult"),
     ("CancelQuery", "Older form of CancelFlightInfo. ActionCancelQueryRequest → ActionCancelQueryResult"),
@@ -211,14 +214,12 @@ impl FlightService for FlightSql {
     }
 
     async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        let actions = ACTIONS.map(|(name, description)| ActionType { r#type: name.into(), description: description.into() });
+        let actions =
+            ACTIONS.map(|(name, description)| ActionType { r#type: name.into(), description: description.into() });
         Ok(Response::new(boxed(actions.to_vec())))
     }
 
-    async fn do_exchange(
-        &self,
-        _: Request<Streaming<FlightData>>,
-    ) -> Result<Response<Self::DoExchangeStream>, Status> {
+    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
         Err(Status::unimplemented("DoExchange is not supported: Flight SQL has no use for it"))
     }
 }

@@ -9,8 +9,8 @@ use arrow::datatypes::SchemaRef;
 use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
 use arrow_flight::sql::{
     CommandGetSqlInfo, SqlInfo, SqlNullOrdering, SqlOuterJoinsSupportLevel, SqlSupportedCaseSensitivity,
-    SqlSupportedGroupBy, SqlSupportedResultSetType, SqlSupportedSubqueries, SqlSupportedTransaction, SqlSupportedUnions,
-    SqlSupportsConvert, SqlTransactionIsolationLevel, SupportedSqlGrammar,
+    SqlSupportedGroupBy, SqlSupportedResultSetType, SqlSupportedSubqueries, SqlSupportedTransaction,
+    SqlSupportedUnions, SqlSupportsConvert, SqlTransactionIsolationLevel, SupportedSqlGrammar,
 };
 use tonic::Status;
 
@@ -143,7 +143,15 @@ fn support(info: &mut SqlInfoDataBuilder) {
 /// CAST from and to, by SqlSupportsConvert's numbers: numbers, texts and times convert into each other.
 fn conversions() -> BTreeMap<i32, Vec<i32>> {
     use SqlSupportsConvert::*;
-    let numbers = [SqlConvertBigint, SqlConvertDecimal, SqlConvertFloat, SqlConvertInteger, SqlConvertReal, SqlConvertSmallint, SqlConvertTinyint];
+    let numbers = [
+        SqlConvertBigint,
+        SqlConvertDecimal,
+        SqlConvertFloat,
+        SqlConvertInteger,
+        SqlConvertReal,
+        SqlConvertSmallint,
+        SqlConvertTinyint,
+    ];
     let texts = [SqlConvertChar, SqlConvertVarchar];
     let times = [SqlConvertDate, SqlConvertTimestamp];
     let ids = |groups: &[&[SqlSupportsConvert]]| groups.concat().into_iter().map(|id| id as i32).collect::<Vec<i32>>();

@@ -105,7 +105,11 @@ fn now() -> i64 {
 }
 
 fn check_time(what: &str, expires_at: i64) -> Result<(), Status> {
-    if expires_at < now() { Err(Status::not_found(format!("the {what} has expired: run the statement again"))) } else { Ok(()) }
+    if expires_at < now() {
+        Err(Status::not_found(format!("the {what} has expired: run the statement again")))
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

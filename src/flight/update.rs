@@ -35,7 +35,10 @@ where
             server.keys.read_prepared_handle(&update.prepared_statement_handle)?
         }
         Command::CommandPreparedStatementQuery(_) => {
-            return Err(command::unimplemented(&command, "parameters are not supported yet, write them into the statement"));
+            return Err(command::unimplemented(
+                &command,
+                "parameters are not supported yet, write them into the statement",
+            ));
         }
         Command::CommandStatementIngest(_) => {
             return Err(command::unimplemented(&command, "bulk ingest is not built yet"));

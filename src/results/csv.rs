@@ -72,7 +72,11 @@ impl Object {
     }
 
     /// All rows, in order; the first batch comes before the last byte is read. Dropping the stream stops the reading.
-    pub fn batches(self, clients: &Clients, columns: &[Column]) -> impl Stream<Item = Result<RecordBatch, CsvError>> + use<> {
+    pub fn batches(
+        self,
+        clients: &Clients,
+        columns: &[Column],
+    ) -> impl Stream<Item = Result<RecordBatch, CsvError>> + use<> {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let (decoder, clients) = (Decoder::new(columns), clients.clone());
         tokio::spawn(async move {

@@ -59,7 +59,9 @@ fn class(words: &[&str]) -> Class {
         ["EXPLAIN" | "SHOW" | "DESCRIBE" | "DESC", ..] => Class::Text,
         ["EXECUTE", ..] => Class::Execute,
         ["INSERT" | "UPDATE" | "DELETE" | "MERGE" | "UNLOAD", ..] => Class::Update,
-        ["CREATE", "TABLE", rest @ ..] if rest.windows(2).any(|pair| matches!(pair, ["AS", "SELECT" | "WITH" | "VALUES" | "TABLE"])) => {
+        ["CREATE", "TABLE", rest @ ..]
+            if rest.windows(2).any(|pair| matches!(pair, ["AS", "SELECT" | "WITH" | "VALUES" | "TABLE"])) =>
+        {
             Class::Update
         }
         [] => Class::Query,

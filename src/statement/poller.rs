@@ -294,4 +294,3 @@ fn not_described(id: &QueryId) -> AwsError {
 fn is_refused(error: &AwsError) -> bool {
     error.is_unsupported_operation() || error.kind == crate::error::Kind::PermissionDenied
 }
-

@@ -14,10 +14,8 @@ pub async fn start(clients: &Clients, session: &Session, sql: &str) -> Result<Qu
         .set_catalog(session.catalog.clone())
         .set_database(session.database.clone())
         .build();
-    let output = session
-        .s3_staging_dir
-        .as_ref()
-        .map(|folder| ResultConfiguration::builder().output_location(folder).build());
+    let output =
+        session.s3_staging_dir.as_ref().map(|folder| ResultConfiguration::builder().output_location(folder).build());
     let started = clients
         .athena
         .start_query_execution()

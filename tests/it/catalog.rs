@@ -15,7 +15,10 @@ async fn fetch(server: &Server, info: FlightInfo) -> Vec<RecordBatch> {
 }
 
 fn names(batches: &[RecordBatch], column: usize) -> Vec<String> {
-    batches.iter().flat_map(|batch| batch.column(column).as_string::<i32>().iter().flatten().map(str::to_owned)).collect()
+    batches
+        .iter()
+        .flat_map(|batch| batch.column(column).as_string::<i32>().iter().flatten().map(str::to_owned))
+        .collect()
 }
 
 #[tokio::test]
@@ -67,13 +70,26 @@ async fn tables_come_with_types_comments_and_schemas() {
         .fields()
         .iter()
         .map(|field| {
-            let said = |key: &str| field.metadata().get(&format!("ARROW:FLIGHT:SQL:{key}")).cloned().unwrap_or_default();
-            format!("{}: {} [{} {} {}]", field.name(), field.data_type(), said("TYPE_NAME"), said("PRECISION"), said("REMARKS"))
+            let said =
+                |key: &str| field.metadata().get(&format!("ARROW:FLIGHT:SQL:{key}")).cloned().unwrap_or_default();
+            format!(
+                "{}: {} [{} {} {}]",
+                field.name(),
+                field.data_type(),
+                said("TYPE_NAME"),
+                said("PRECISION"),
+                said("REMARKS")
+            )
         })
         .collect();
     assert_eq!(
         described,
-        ["id: Int32 [integer 10 the id]", "s: Utf8 [row  ]", "price: Decimal128(10, 2) [decimal(10,2) 10 ]", "dt: Utf8 [varchar  ]"]
+        [
+            "id: Int32 [integer 10 the id]",
+            "s: Utf8 [row  ]",
+            "price: Decimal128(10, 2) [decimal(10,2) 10 ]",
+            "dt: Utf8 [varchar  ]"
+        ]
     );
     let info = server.client().await.get_tables(request(&["VIEW"])).await.expect("views");
     assert_eq!(names(&fetch(&server, info).await, 2), ["v"]);

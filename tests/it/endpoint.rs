@@ -7,7 +7,8 @@ use crate::server::Server;
 
 async fn finish(server: &Server, id: &str) -> aws_sdk_athena::types::QueryExecution {
     loop {
-        let got = server.clients.athena.get_query_execution().query_execution_id(id).send().await.expect("an execution");
+        let got =
+            server.clients.athena.get_query_execution().query_execution_id(id).send().await.expect("an execution");
         let execution = got.query_execution().expect("an execution").clone();
         let state = execution.status().and_then(|status| status.state()).expect("a state").as_str().to_owned();
         if !matches!(state.as_str(), "QUEUED" | "RUNNING") {
@@ -34,7 +35,9 @@ async fn refusals_have_athenas_codes() {
     assert_eq!(workgroup.expect_err("no workgroup").into_service_error().message(), Some("WorkGroup is not found."));
     let bucket = ResultConfiguration::builder().output_location("s3://no-such-bucket/").build();
     let refused = athena.start_query_execution().query_string("select 1").result_configuration(bucket).send().await;
-    assert!(refused.expect_err("no bucket").into_service_error().message().expect("a message").contains("output bucket"));
+    assert!(
+        refused.expect_err("no bucket").into_service_error().message().expect("a message").contains("output bucket")
+    );
     let unknown = athena.get_query_results().query_execution_id("00000000-0000-0000-0000-000000000000").send().await;
     let unknown = unknown.expect_err("no such query").into_service_error();
     assert!(unknown.message().expect("a message").contains("was not found"));
@@ -51,7 +54,12 @@ async fn tokens_make_starts_idempotent() {
     let token = "t".repeat(32);
     let start = |sql: &str, database: &str| {
         let context = QueryExecutionContext::builder().database(database).build();
-        athena.start_query_execution().query_string(sql).query_execution_context(context).client_request_token(&token).send()
+        athena
+            .start_query_execution()
+            .query_string(sql)
+            .query_execution_context(context)
+            .client_request_token(&token)
+            .send()
     };
     let first = start("select 1", "a").await.expect("a start").query_execution_id().map(str::to_owned);
     let again = start("select 1", "a").await.expect("the same").query_execution_id().map(str::to_owned);

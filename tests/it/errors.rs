@@ -116,14 +116,21 @@ async fn garbage_is_refused_on_every_rpc() {
         check("PollFlightInfo", &bytes, client.poll_flight_info(descriptor.clone()).await.expect_err("garbage"));
         let ticket = Ticket { ticket: bytes.clone().into() };
         check("DoGet", &bytes, client.do_get(ticket).await.expect_err("garbage"));
-        for action in ["CreatePreparedStatement", "ClosePreparedStatement", "CancelFlightInfo", "CancelQuery", "Nothing"] {
+        for action in
+            ["CreatePreparedStatement", "ClosePreparedStatement", "CancelFlightInfo", "CancelQuery", "Nothing"]
+        {
             let action = Action { r#type: action.to_owned(), body: bytes.clone().into() };
             check("DoAction", &bytes, client.do_action(action).await.expect_err("garbage"));
         }
-        let data = FlightData { flight_descriptor: Some(descriptor), data_header: bytes.clone().into(), ..FlightData::default() };
+        let data = FlightData {
+            flight_descriptor: Some(descriptor),
+            data_header: bytes.clone().into(),
+            ..FlightData::default()
+        };
         check("DoPut", &bytes, client.do_put(stream::iter([data])).await.expect_err("garbage"));
     }
-    let path = FlightDescriptor { r#type: DescriptorType::Path as i32, path: vec!["a".into()], ..FlightDescriptor::default() };
+    let path =
+        FlightDescriptor { r#type: DescriptorType::Path as i32, path: vec!["a".into()], ..FlightDescriptor::default() };
     check("path", b"", client.get_flight_info(path).await.expect_err("a path"));
     let unnamed = FlightData { data_header: vec![1; 9].into(), ..FlightData::default() };
     check("DoPut", b"no descriptor", client.do_put(stream::iter([unnamed])).await.expect_err("garbage"));
@@ -156,7 +163,8 @@ async fn listed_actions_are_answered_and_unlisted_ones_are_not() {
         assert_eq!(status.code(), Code::InvalidArgument, "{name}");
     }
     for refused in ["BeginTransaction", "SetSessionOptions", "CreatePreparedSubstraitPlan", "RenewFlightEndpoint"] {
-        let status = client.do_action(Action { r#type: refused.to_owned(), body: vec![].into() }).await.expect_err("refused");
+        let status =
+            client.do_action(Action { r#type: refused.to_owned(), body: vec![].into() }).await.expect_err("refused");
         assert_eq!(status.code(), Code::Unimplemented, "{refused}");
         assert!(status.message().len() > refused.len() + 10, "{refused} comes with a reason");
     }

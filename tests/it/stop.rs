@@ -10,7 +10,8 @@ use prost::Message;
 use crate::server::Server;
 
 /// Runs for minutes unless stopped.
-const LONG: &str = "SELECT count(*) FROM lineitem a, lineitem b, lineitem c WHERE a.l_partkey + b.l_partkey = c.l_suppkey + 1";
+const LONG: &str =
+    "SELECT count(*) FROM lineitem a, lineitem b, lineitem c WHERE a.l_partkey + b.l_partkey = c.l_suppkey + 1";
 
 /// The state of the newest query, once it is one of `wanted`.
 async fn newest(server: &Server, wanted: &[&str]) -> String {

@@ -28,7 +28,11 @@ async fn scalar_types_arrive_typed() {
         ("nan()", DataType::Float64, "NaN"),
         ("1e100", DataType::Float64, "1e100"),
         ("DECIMAL '-1.50'", DataType::Decimal128(3, 2), "-1.50"),
-        ("DECIMAL '99999999999999999999999999999999999999'", DataType::Decimal128(38, 0), "99999999999999999999999999999999999999"),
+        (
+            "DECIMAL '99999999999999999999999999999999999999'",
+            DataType::Decimal128(38, 0),
+            "99999999999999999999999999999999999999",
+        ),
         ("''", DataType::Utf8, ""),
         ("'😀 \"quoted\", and ''more''\nlines'", DataType::Utf8, "😀 \"quoted\", and 'more'\nlines"),
         ("CAST('ab' AS char(4))", DataType::Utf8, "ab  "),
@@ -43,7 +47,11 @@ async fn scalar_types_arrive_typed() {
         ("INTERVAL '14' MONTH", DataType::Interval(IntervalUnit::YearMonth), "1 years 2 mons"),
         ("INTERVAL '2' DAY", DataType::Duration(TimeUnit::Millisecond), "PT172800S"),
         ("JSON '{\"a\":1}'", DataType::Utf8, "{\"a\":1}"),
-        ("CAST('12151fd2-7586-11e9-8f9e-2a86e4085a59' AS uuid)", DataType::Utf8, "12151fd2-7586-11e9-8f9e-2a86e4085a59"),
+        (
+            "CAST('12151fd2-7586-11e9-8f9e-2a86e4085a59' AS uuid)",
+            DataType::Utf8,
+            "12151fd2-7586-11e9-8f9e-2a86e4085a59",
+        ),
         ("CAST('10.0.0.1' AS ipaddress)", DataType::Utf8, "10.0.0.1"),
     ] {
         let sql = format!("SELECT {expression}, nullif({expression}, {expression})");
@@ -124,7 +132,9 @@ async fn expressions_have_trinos_types() {
         ("max_by(x, d)", "2"),
         ("count_if(x > 1)", "1"),
     ] {
-        let sql = format!("SELECT {aggregate} FROM (VALUES (1, CAST('1.25' AS decimal(4,2))), (2, CAST('1.26' AS decimal(4,2)))) AS t(x, d)");
+        let sql = format!(
+            "SELECT {aggregate} FROM (VALUES (1, CAST('1.25' AS decimal(4,2))), (2, CAST('1.26' AS decimal(4,2)))) AS t(x, d)"
+        );
         let batches = server.query(&sql).await;
         assert_eq!(cell(&batches[0], 0), expected, "{aggregate}");
     }

@@ -127,7 +127,8 @@ impl Executions {
                  length greater than or equal to 1",
             ));
         }
-        let token = asked.client_request_token.ok_or_else(|| ApiError::invalid_input("ClientRequestToken is required"))?;
+        let token =
+            asked.client_request_token.ok_or_else(|| ApiError::invalid_input("ClientRequestToken is required"))?;
         if !(32..=128).contains(&token.len()) {
             return Err(ApiError::invalid_input("Idempotent token must have 32 to 128 characters"));
         }
@@ -211,7 +212,8 @@ impl Executions {
     ) -> Result<Option<String>, ApiError> {
         let Some(id) = self.shared.store.token(token)? else { return Ok(None) };
         let Some(known) = self.shared.find(&id)? else { return Ok(None) };
-        if known.sql == sql && known.catalog == *catalog && known.database == *database && known.output_folder == folder {
+        if known.sql == sql && known.catalog == *catalog && known.database == *database && known.output_folder == folder
+        {
             return Ok(Some(id));
         }
         Err(ApiError::invalid_request(
@@ -369,7 +371,11 @@ impl Shared {
             }
         }
         if let Err(error) = self.store.end_execution(&execution) {
-            tracing::error!(query_id = id, error = &error as &dyn std::error::Error, "the end of a query was not recorded");
+            tracing::error!(
+                query_id = id,
+                error = &error as &dyn std::error::Error,
+                "the end of a query was not recorded"
+            );
         }
         tracing::debug!(query_id = id, state = execution.state.name(), ms = total_ms, "query ended");
         self.active().remove(&id);
@@ -379,9 +385,10 @@ impl Shared {
 
 /// The shape `QueryExecution`.
 fn describe(execution: &Execution) -> Value {
-    let location = execution.output_location.clone().unwrap_or_else(|| {
-        format!("{}/{}", execution.output_folder.trim_end_matches('/'), execution.id)
-    });
+    let location = execution
+        .output_location
+        .clone()
+        .unwrap_or_else(|| format!("{}/{}", execution.output_folder.trim_end_matches('/'), execution.id));
     let mut context = json!({});
     if let Some(database) = &execution.database {
         context["Database"] = json!(database);

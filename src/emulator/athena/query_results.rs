@@ -34,7 +34,10 @@ pub fn get(executions: &Executions, body: &[u8]) -> Answer {
     match execution.state {
         State::Succeeded => {}
         State::Cancelled => {
-            return Err(ApiError::invalid_request("RESULT_NOT_FOUND", "Query did not finish successfully. Final query state: CANCELLED"));
+            return Err(ApiError::invalid_request(
+                "RESULT_NOT_FOUND",
+                "Query did not finish successfully. Final query state: CANCELLED",
+            ));
         }
         State::Failed => {
             return Err(ApiError::invalid_request(
@@ -57,10 +60,10 @@ pub fn get(executions: &Executions, body: &[u8]) -> Answer {
             start.parse().ok().filter(|_| id == execution.id).ok_or_else(invalid_token)?
         }
     };
-    let page = results::read_page(executions.buckets(), &execution, start, limit).map_err(|error| {
-        ApiError::invalid_request("RESULT_NOT_FOUND", format!("Could not find results: {error}"))
-    })?;
-    let rows: Vec<Value> = page.rows.iter().map(|row| json!({ "Data": row.iter().map(datum).collect::<Vec<_>>() })).collect();
+    let page = results::read_page(executions.buckets(), &execution, start, limit)
+        .map_err(|error| ApiError::invalid_request("RESULT_NOT_FOUND", format!("Could not find results: {error}")))?;
+    let rows: Vec<Value> =
+        page.rows.iter().map(|row| json!({ "Data": row.iter().map(datum).collect::<Vec<_>>() })).collect();
     let columns: Vec<Value> = execution.columns.iter().map(column_info).collect();
     let mut answer = json!({
         "ResultSet": { "Rows": rows, "ResultSetMetadata": { "ColumnInfo": columns } },

@@ -18,9 +18,8 @@ use super::cast::external;
 use crate::emulator::model::Failure;
 
 pub fn functions() -> [AggregateUDF; 2] {
-    [false, true].map(|average| {
-        AggregateUDF::from(Total { average, signature: Signature::user_defined(Volatility::Immutable) })
-    })
+    [false, true]
+        .map(|average| AggregateUDF::from(Total { average, signature: Signature::user_defined(Volatility::Immutable) }))
 }
 
 /// `sum`, or `avg`.
@@ -69,7 +68,10 @@ impl AggregateUDFImpl for Total {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         if args.is_distinct {
-            return Err(external(Failure::not_supported(None, format!("{}(DISTINCT …) beside other aggregates", self.name()))));
+            return Err(external(Failure::not_supported(
+                None,
+                format!("{}(DISTINCT …) beside other aggregates", self.name()),
+            )));
         }
         Ok(Box::new(One(self.totals(&args)?)))
     }
@@ -196,11 +198,8 @@ impl Totals {
             }
             // The average of integers is a double.
             Sums::Exact(sums, _) if self.average && self.output == DataType::Float64 => {
-                let results: Float64Array = sums
-                    .iter()
-                    .enumerate()
-                    .map(|(i, sum)| known(i).then(|| *sum as f64 / counts[i] as f64))
-                    .collect();
+                let results: Float64Array =
+                    sums.iter().enumerate().map(|(i, sum)| known(i).then(|| *sum as f64 / counts[i] as f64)).collect();
                 Ok(Arc::new(results))
             }
             Sums::Exact(sums, scale) => {
@@ -213,9 +212,12 @@ impl Totals {
                     DataType::Int64 => {
                         let mut small = Vec::with_capacity(results.len());
                         for value in results {
-                            small.push(value.map(i64::try_from).transpose().map_err(|_| {
-                                external(Failure::out_of_range("bigint addition overflow"))
-                            })?);
+                            small.push(
+                                value
+                                    .map(i64::try_from)
+                                    .transpose()
+                                    .map_err(|_| external(Failure::out_of_range("bigint addition overflow")))?,
+                            );
                         }
                         Ok(Arc::new(Int64Array::from(small)))
                     }
@@ -260,12 +262,7 @@ impl GroupsAccumulator for Totals {
         self.add(&values[0], None, |row| group_indices[row], keep, 1)
     }
 
-    fn merge_batch(
-        &mut self,
-        values: &[ArrayRef],
-        group_indices: &[usize],
-        total_num_groups: usize,
-    ) -> Result<()> {
+    fn merge_batch(&mut self, values: &[ArrayRef], group_indices: &[usize], total_num_groups: usize) -> Result<()> {
         self.grow(total_num_groups);
         let counts = values[1].as_primitive::<Int64Type>();
         self.add(&values[0], Some(counts), |row| group_indices[row], |_| true, 1)

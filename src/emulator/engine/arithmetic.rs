@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, BooleanArray};
 use datafusion::arrow::array::cast::AsArray;
 use datafusion::arrow::array::types::{Decimal128Type, Float64Type};
+use datafusion::arrow::array::{ArrayRef, BooleanArray};
 use datafusion::arrow::compute::kernels::numeric;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
@@ -191,14 +191,20 @@ impl ScalarUDFImpl for Arithmetic {
         let rows = if scalar { 1 } else { args.number_rows };
         let (left, right) = (args.args[0].to_array(rows)?, args.args[1].to_array(rows)?);
         let result = match (&result_type, self.operation) {
-            (DataType::Decimal128(precision, scale), operation) => decimals(operation, &left, &right, *precision, *scale)?,
+            (DataType::Decimal128(precision, scale), operation) => {
+                decimals(operation, &left, &right, *precision, *scale)?
+            }
             (_, Operation::Add) => numeric::add(&left, &right)?,
             (_, Operation::Subtract) => numeric::sub(&left, &right)?,
             (_, Operation::Multiply) => numeric::mul(&left, &right)?,
             (_, Operation::Divide) => numeric::div(&left, &right)?,
             (_, Operation::Modulus) => numeric::rem(&left, &right)?,
         };
-        if scalar { Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)) } else { Ok(ColumnarValue::Array(result)) }
+        if scalar {
+            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?))
+        } else {
+            Ok(ColumnarValue::Array(result))
+        }
     }
 }
 
@@ -208,7 +214,10 @@ fn decimals(operation: Operation, left: &ArrayRef, right: &ArrayRef, precision: 
     let limit = 10_i128.pow(u32::from(precision));
     let overflow = || external(Failure::out_of_range("Decimal overflow"));
     let rescale = |value: i128, by: i8| {
-        10_i128.checked_pow(u32::from(by.max(0).unsigned_abs())).and_then(|factor| value.checked_mul(factor)).ok_or_else(overflow)
+        10_i128
+            .checked_pow(u32::from(by.max(0).unsigned_abs()))
+            .and_then(|factor| value.checked_mul(factor))
+            .ok_or_else(overflow)
     };
     let compute = |a: i128, b: i128| -> Result<i128> {
         let value = match operation {
@@ -326,6 +335,10 @@ impl ScalarUDFImpl for FloatComparison {
         let (left, right) = (args.args[0].to_array(rows)?, args.args[1].to_array(rows)?);
         let pairs = left.as_primitive::<Float64Type>().iter().zip(right.as_primitive::<Float64Type>().iter());
         let result: BooleanArray = pairs.map(|(left, right)| Some(self.comparison.holds(left?, right?))).collect();
-        if scalar { Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)) } else { Ok(ColumnarValue::Array(Arc::new(result))) }
+        if scalar {
+            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?))
+        } else {
+            Ok(ColumnarValue::Array(Arc::new(result)))
+        }
     }
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use datafusion::arrow::array::cast::AsArray;
 use datafusion::arrow::array::types::*;
-use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, Date32Array, Float64Array, StringBuilder, TimestampNanosecondArray};
+use datafusion::arrow::array::{
+    Array, ArrayRef, BooleanArray, Date32Array, Float64Array, StringBuilder, TimestampNanosecondArray,
+};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, FieldRef, TimeUnit};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
@@ -31,7 +33,8 @@ pub struct Cast {
 }
 
 pub fn functions() -> [ScalarUDF; 2] {
-    [false, true].map(|safe| ScalarUDF::new_from_impl(Cast { signature: Signature::any(2, Volatility::Immutable), safe }))
+    [false, true]
+        .map(|safe| ScalarUDF::new_from_impl(Cast { signature: Signature::any(2, Volatility::Immutable), safe }))
 }
 
 impl ScalarUDFImpl for Cast {
@@ -65,7 +68,11 @@ impl ScalarUDFImpl for Cast {
         let scalar = matches!(args.args[0], ColumnarValue::Scalar(_));
         let values = args.args[0].to_array(if scalar { 1 } else { args.number_rows })?;
         let cast = cast_array(&values, &source, &target, self.safe)?;
-        if scalar { Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&cast, 0)?)) } else { Ok(ColumnarValue::Array(cast)) }
+        if scalar {
+            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&cast, 0)?))
+        } else {
+            Ok(ColumnarValue::Array(cast))
+        }
     }
 }
 

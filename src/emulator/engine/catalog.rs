@@ -38,7 +38,11 @@ impl CatalogProviderList for Catalogs {
 
     fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
         // Names are looked up by asking for the table, so that what is missing can be told exactly.
-        Some(Arc::new(Catalog { sessions: Arc::clone(&self.sessions), view_depth: self.view_depth, name: name.to_owned() }))
+        Some(Arc::new(Catalog {
+            sessions: Arc::clone(&self.sessions),
+            view_depth: self.view_depth,
+            name: name.to_owned(),
+        }))
     }
 }
 

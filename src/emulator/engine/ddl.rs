@@ -7,9 +7,7 @@ use std::sync::Arc;
 use super::session::{Context, Sessions};
 use super::view::{View, ViewColumn};
 use super::{Lines, Task, broken};
-use crate::emulator::model::{
-    ACCOUNT, Column, Database, Failure, Parameters, Partition, SerDe, Storage, Table, now,
-};
+use crate::emulator::model::{ACCOUNT, Column, Database, Failure, Parameters, Partition, SerDe, Storage, Table, now};
 use crate::emulator::results::path_of;
 use crate::emulator::sql::Statement;
 use crate::emulator::sql::cursor::Name;
@@ -25,7 +23,10 @@ pub async fn run(sessions: &Arc<Sessions>, statement: &Statement, task: &Task) -
                 if *if_not_exists {
                     return Ok(Some(Lines::default()));
                 }
-                return Err(ddl_failure(&format!("AlreadyExistsException(message:Database {} already exists)", name.name)));
+                return Err(ddl_failure(&format!(
+                    "AlreadyExistsException(message:Database {} already exists)",
+                    name.name
+                )));
             }
             let database = Database {
                 name: name.name.clone(),
@@ -121,7 +122,10 @@ fn create_table(store: &Store, create: &CreateTable, context: &Context) -> Resul
         Some("parquet") => PARQUET,
         Some("textfile") | None => TEXT,
         Some(other) => {
-            return Err(Failure::not_supported(Some(create.name.position), format!("STORED AS {}", other.to_uppercase())));
+            return Err(Failure::not_supported(
+                Some(create.name.position),
+                format!("STORED AS {}", other.to_uppercase()),
+            ));
         }
     };
     if !create.location.starts_with("s3://") {
@@ -202,7 +206,11 @@ fn create_view(
             database_name: database.to_owned(),
             create_time: now(),
             update_time: now(),
-            storage_descriptor: Some(Storage { columns: glue.collect(), location: Some(String::new()), ..Storage::default() }),
+            storage_descriptor: Some(Storage {
+                columns: glue.collect(),
+                location: Some(String::new()),
+                ..Storage::default()
+            }),
             view_original_text: Some(view.original_text()),
             view_expanded_text: Some("/* Presto View */".to_owned()),
             table_type: Some(Table::VIEW.to_owned()),
@@ -234,7 +242,8 @@ fn repair(sessions: &Sessions, name: &Name, context: &Context) -> Result<Lines, 
     } else {
         let missing = added.iter().map(|partition| format!("{}:{}", table.name, folder(partition)));
         let first = format!("Partitions not in metastore:\t{}", missing.collect::<Vec<_>>().join("\t"));
-        let repaired = added.iter().map(|p| format!("Repair: Added partition to metastore {}:{}", table.name, folder(p)));
+        let repaired =
+            added.iter().map(|p| format!("Repair: Added partition to metastore {}:{}", table.name, folder(p)));
         std::iter::once(first).chain(repaired).collect()
     };
     store.put_partitions(&added).map_err(broken)?;

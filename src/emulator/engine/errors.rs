@@ -67,7 +67,14 @@ fn plan(what: &str, places: &Places) -> Failure {
     if let Some(name) = what.strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found")) {
         return Failure::table_not_found(places.relation(name), name);
     }
-    for sign in ["Cannot coerce", "cannot be coerced", "Cannot infer common", "could not be coerced", "not compatible", "coerce"] {
+    for sign in [
+        "Cannot coerce",
+        "cannot be coerced",
+        "Cannot infer common",
+        "could not be coerced",
+        "not compatible",
+        "coerce",
+    ] {
         if what.contains(sign) {
             return Failure::type_mismatch(what);
         }

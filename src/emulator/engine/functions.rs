@@ -24,10 +24,15 @@ use crate::types::AthenaType;
 /// All functions of this module, to be registered.
 pub fn functions() -> Vec<ScalarUDF> {
     let all = [numbers::FUNCTIONS, strings::FUNCTIONS, times::FUNCTIONS].concat();
-    all.into_iter().map(|native| {
-        ScalarUDF::new_from_impl(Function { native, signature: Signature::variadic_any(Volatility::Immutable) })
-    }).collect()
+    all.into_iter()
+        .map(|native| {
+            ScalarUDF::new_from_impl(Function { native, signature: Signature::variadic_any(Volatility::Immutable) })
+        })
+        .collect()
 }
+
+/// Computes a function's values: all arguments have the same number of rows, the result is of the promised type.
+type Values = fn(&[ArrayRef], &[AthenaType], &AthenaType) -> std::result::Result<ArrayRef, Failure>;
 
 /// One function: its result type from its argument types, and its values.
 #[derive(Clone, Copy)]
@@ -35,8 +40,7 @@ struct Native {
     name: &'static str,
     /// `None` where the arguments do not fit.
     result: fn(&[AthenaType]) -> Option<AthenaType>,
-    /// All arguments have the same number of rows; the result is of the promised type.
-    values: fn(&[ArrayRef], &[AthenaType], &AthenaType) -> std::result::Result<ArrayRef, Failure>,
+    values: Values,
 }
 
 struct Function {
@@ -78,13 +82,19 @@ impl ScalarUDFImpl for Function {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        let given: Vec<AthenaType> =
-            args.arg_fields.iter().map(|field| types::athena(field)).collect::<std::result::Result<_, _>>().map_err(external)?;
+        let given: Vec<AthenaType> = args
+            .arg_fields
+            .iter()
+            .map(|field| types::athena(field))
+            .collect::<std::result::Result<_, _>>()
+            .map_err(external)?;
         let Some(result) = (self.native.result)(&given) else {
             let name = self.native.name.trim_start_matches("athena_");
             let given: Vec<String> = given.iter().map(AthenaType::to_string).collect();
             let given = given.join(", ");
-            return Err(external(Failure::type_mismatch(format!("Unexpected parameters ({given}) for function {name}"))));
+            return Err(external(Failure::type_mismatch(format!(
+                "Unexpected parameters ({given}) for function {name}"
+            ))));
         };
         Ok(Arc::new(types::field(self.native.name, &result).map_err(external)?))
     }
@@ -93,16 +103,25 @@ impl ScalarUDFImpl for Function {
         let scalar = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if scalar { 1 } else { args.number_rows };
         let arrays: Vec<ArrayRef> = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<_>>()?;
-        let given: Vec<AthenaType> =
-            args.arg_fields.iter().map(|field| types::athena(field)).collect::<std::result::Result<_, _>>().map_err(external)?;
+        let given: Vec<AthenaType> = args
+            .arg_fields
+            .iter()
+            .map(|field| types::athena(field))
+            .collect::<std::result::Result<_, _>>()
+            .map_err(external)?;
         let result_type = types::athena(&args.return_field).map_err(external)?;
-        let all_null = arrays.iter().any(|array| array.null_count() == array.len() || *array.data_type() == DataType::Null);
+        let all_null =
+            arrays.iter().any(|array| array.null_count() == array.len() || *array.data_type() == DataType::Null);
         let result = if all_null && self.native.name != "athena_typeof" {
             new_null_array(args.return_field.data_type(), rows)
         } else {
             (self.native.values)(&arrays, &given, &result_type).map_err(external)?
         };
-        if scalar { Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)) } else { Ok(ColumnarValue::Array(result)) }
+        if scalar {
+            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?))
+        } else {
+            Ok(ColumnarValue::Array(result))
+        }
     }
 }
 

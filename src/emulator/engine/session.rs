@@ -49,9 +49,8 @@ pub struct Context {
 
 impl Context {
     pub fn new(catalog: Option<&str>, database: Option<&str>) -> Self {
-        let lower = |name: Option<&str>, default: &str| {
-            name.filter(|name| !name.is_empty()).unwrap_or(default).to_lowercase()
-        };
+        let lower =
+            |name: Option<&str>, default: &str| name.filter(|name| !name.is_empty()).unwrap_or(default).to_lowercase();
         Self { catalog: lower(catalog, DEFAULT_CATALOG), database: lower(database, DEFAULT_DATABASE) }
     }
 }
@@ -105,7 +104,12 @@ impl Sessions {
         Ok(Planned { state, plan, columns, places })
     }
 
-    fn state(self: &Arc<Self>, context: &Context, scanned: Arc<AtomicU64>, view_depth: usize) -> Result<SessionState, Failure> {
+    fn state(
+        self: &Arc<Self>,
+        context: &Context,
+        scanned: Arc<AtomicU64>,
+        view_depth: usize,
+    ) -> Result<SessionState, Failure> {
         let mut config = SessionConfig::new()
             .with_target_partitions(self.parallelism)
             .with_default_catalog_and_schema(context.catalog.clone(), context.database.clone())

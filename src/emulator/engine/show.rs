@@ -182,9 +182,10 @@ fn create_table(table: &Table) -> Vec<String> {
 fn column_lines(columns: &[Column]) -> Vec<String> {
     let last = columns.len().saturating_sub(1);
     let line = |(i, column): (usize, &Column)| {
-        let comment = column.comment.as_ref().map_or_else(String::new, |text| {
-            format!(" COMMENT '{}'", text.replace('\'', "\\'"))
-        });
+        let comment = column
+            .comment
+            .as_ref()
+            .map_or_else(String::new, |text| format!(" COMMENT '{}'", text.replace('\'', "\\'")));
         let end = if i == last { ")" } else { ", " };
         format!("  `{}` {}{comment}{end}", column.name, column.data_type)
     };

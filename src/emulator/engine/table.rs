@@ -69,9 +69,9 @@ impl Format {
         } else if serde.ends_with("LazySimpleSerDe") {
             // Not quoted at all: a quote is a character like any other. NUL stands for "no quote".
             Ok(Self::Csv {
-                delimiter: property("field.delim").or(property("serialization.format")).map_or(1, |text| {
-                    text.bytes().next().filter(|_| text.len() == 1).unwrap_or(1)
-                }),
+                delimiter: property("field.delim")
+                    .or(property("serialization.format"))
+                    .map_or(1, |text| text.bytes().next().filter(|_| text.len() == 1).unwrap_or(1)),
                 quote: 0,
                 escape: property("escape.delim").and_then(|text| text.bytes().next()),
                 header,
@@ -108,7 +108,8 @@ impl GlueTable {
         let storage = table.storage_descriptor.clone().unwrap_or_default();
         let format = Format::of(&table, &storage)?;
         let field = |column: &crate::emulator::model::Column| -> std::result::Result<FieldRef, Failure> {
-            let data_type = AthenaType::parse(&column.data_type).map_err(|fault| Failure::internal(fault.to_string()))?;
+            let data_type =
+                AthenaType::parse(&column.data_type).map_err(|fault| Failure::internal(fault.to_string()))?;
             Ok(Arc::new(types::field(&column.name, &data_type)?))
         };
         let columns: Vec<FieldRef> = table.columns().iter().map(field).collect::<std::result::Result<_, _>>()?;
@@ -166,11 +167,11 @@ impl GlueTable {
             return Ok(Vec::new());
         }
         let condition = filters.fold(first.clone(), |all, filter| all.and(filter.clone()));
-        let columns = (0..keys.len()).map(|key| {
-            ScalarValue::iter_to_array(self.locations.iter().map(|location| location.values[key].clone()))
-        });
+        let columns = (0..keys.len())
+            .map(|key| ScalarValue::iter_to_array(self.locations.iter().map(|location| location.values[key].clone())));
         let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
-        let numbers: ArrayRef = Arc::new(datafusion::arrow::array::UInt64Array::from_iter_values(0..self.locations.len() as u64));
+        let numbers: ArrayRef =
+            Arc::new(datafusion::arrow::array::UInt64Array::from_iter_values(0..self.locations.len() as u64));
         let mut fields: Vec<FieldRef> = keys.iter().cloned().collect();
         fields.push(Arc::new(Field::new("#", numbers.data_type().clone(), false)));
         let schema = Arc::new(Schema::new(fields));
@@ -191,7 +192,9 @@ fn unqualified(expr: Expr) -> Result<Expr> {
     use datafusion::common::tree_node::{Transformed, TreeNode};
     let transformed = expr.transform(|expr| {
         Ok(match expr {
-            Expr::Column(column) => Transformed::yes(Expr::Column(datafusion::common::Column::new_unqualified(column.name))),
+            Expr::Column(column) => {
+                Transformed::yes(Expr::Column(datafusion::common::Column::new_unqualified(column.name)))
+            }
             other => Transformed::no(other),
         })
     })?;
@@ -274,7 +277,10 @@ impl TableProvider for GlueTable {
         for location in self.pruned(state, filters)? {
             let url = location.url.object_store();
             if store_url.get_or_insert_with(|| url.clone()) != &url {
-                return Err(external(Failure::not_supported(None, format!("table {} in two buckets", self.table.name))));
+                return Err(external(Failure::not_supported(
+                    None,
+                    format!("table {} in two buckets", self.table.name),
+                )));
             }
             let store = state.runtime_env().object_store(&url)?;
             let prefix = location.url.prefix();

@@ -49,7 +49,10 @@ fn check_expr(expr: &Expr, schema: &DFSchema) -> Result<()> {
                 for side in [left, right] {
                     logical(side, schema)?;
                 }
-            } else if matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo) {
+            } else if matches!(
+                op,
+                Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo
+            ) {
                 computable(left, &op.to_string(), right, schema)?;
             }
             Ok(())
@@ -64,7 +67,10 @@ fn check_expr(expr: &Expr, schema: &DFSchema) -> Result<()> {
         Expr::Like(Like { expr, pattern, .. }) => {
             for side in [expr, pattern] {
                 if family(side, schema).is_some_and(|family| family != Family::Text) {
-                    return mismatch(&format!("Left side of LIKE expression must evaluate to a varchar (actual: {})", name(side, schema)));
+                    return mismatch(&format!(
+                        "Left side of LIKE expression must evaluate to a varchar (actual: {})",
+                        name(side, schema)
+                    ));
                 }
             }
             Ok(())
@@ -131,6 +137,8 @@ fn computable(left: &Expr, op: &str, right: &Expr, schema: &DFSchema) -> Result<
 fn logical(expr: &Expr, schema: &DFSchema) -> Result<()> {
     match family(expr, schema) {
         None | Some(Family::Boolean) => Ok(()),
-        Some(_) => mismatch(&format!("Logical expression term must evaluate to a boolean (actual: {})", name(expr, schema))),
+        Some(_) => {
+            mismatch(&format!("Logical expression term must evaluate to a boolean (actual: {})", name(expr, schema)))
+        }
     }
 }

@@ -124,9 +124,8 @@ pub fn athena_of(data_type: &DataType) -> Result<AthenaType, Failure> {
             _ => return Err(Failure::internal("a map without entries")),
         },
         DataType::Struct(fields) => {
-            let fields = fields.iter().map(|field| {
-                Ok(RowField { name: Some(field.name().clone()), data_type: athena(field)? })
-            });
+            let fields =
+                fields.iter().map(|field| Ok(RowField { name: Some(field.name().clone()), data_type: athena(field)? }));
             AthenaType::Row(Some(fields.collect::<Result<_, Failure>>()?))
         }
         DataType::Dictionary(_, values) => athena_of(values)?,

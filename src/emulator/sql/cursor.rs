@@ -50,9 +50,7 @@ impl<'a> Cursor<'a> {
     /// The text from the next token to the end of the last one.
     pub fn rest_text(&self) -> &'a str {
         match (self.tokens.get(self.at), self.tokens.last()) {
-            (Some(first), Some(last)) => {
-                &self.sql[offset(self.sql, first.span.start)..offset(self.sql, last.span.end)]
-            }
+            (Some(first), Some(last)) => &self.sql[offset(self.sql, first.span.start)..offset(self.sql, last.span.end)],
             _ => "",
         }
     }

@@ -67,9 +67,9 @@ impl Dialect for AthenaDialect {
 
 /// The tokens of a text that mean something; blanks and comments are dropped.
 pub fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, Failure> {
-    let mut tokens = Tokenizer::new(&AthenaDialect, sql).tokenize_with_location().map_err(|error| {
-        Failure::syntax(position(error.location), format!("mismatched input: {}", error.message))
-    })?;
+    let mut tokens = Tokenizer::new(&AthenaDialect, sql)
+        .tokenize_with_location()
+        .map_err(|error| Failure::syntax(position(error.location), format!("mismatched input: {}", error.message)))?;
     tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
     Ok(tokens)
 }
@@ -155,10 +155,9 @@ fn finish(parser: &mut Parser<'_>, end: Position) -> Result<(), Failure> {
 pub fn mismatched(found: &TokenWithSpan, end: Position, expected: &str) -> Failure {
     match &found.token {
         Token::EOF => Failure::syntax(end, format!("mismatched input '<EOF>'. Expecting: {expected}")),
-        token => Failure::syntax(
-            position(found.span.start),
-            format!("mismatched input '{token}'. Expecting: {expected}"),
-        ),
+        token => {
+            Failure::syntax(position(found.span.start), format!("mismatched input '{token}'. Expecting: {expected}"))
+        }
     }
 }
 

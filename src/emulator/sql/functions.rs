@@ -3,11 +3,11 @@
 //! Nothing reaches DataFusion that is not in [`find`]'s tables: a function of the same name may mean something else
 //! there, and a wrong answer is worse than "not registered".
 
-use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, OrderByExpr, OrderByOptions, Value,
-};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
+    Ident, ObjectName, OrderByExpr, OrderByOptions, Value,
+};
 
 /// Our own DataFusion functions that stand for CAST and TRY_CAST with Trino's rules (`engine/cast.rs`).
 pub const CAST: &str = "athena_cast";
@@ -327,7 +327,11 @@ fn first_by(call: &mut Function, ascending: bool) -> Result<(), &'static str> {
     if let FunctionArguments::List(list) = &mut call.args {
         use datafusion::sql::sqlparser::ast::FunctionArgumentClause;
         let options = OrderByOptions { asc: Some(ascending), nulls_first: None };
-        list.clauses.push(FunctionArgumentClause::OrderBy(vec![OrderByExpr { expr: by.clone(), options, with_fill: None }]));
+        list.clauses.push(FunctionArgumentClause::OrderBy(vec![OrderByExpr {
+            expr: by.clone(),
+            options,
+            with_fill: None,
+        }]));
     }
     let known = Expr::IsNotNull(Box::new(by));
     call.filter = Some(Box::new(match call.filter.take() {
@@ -336,4 +340,21 @@ fn first_by(call: &mut Function, ascending: bool) -> Result<(), &'static str> {
     }));
     call.name = ObjectName::from(vec![Ident::new("first_value")]);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_the_functions() {
+        let page = include_str!("../../../docs/emulator.md");
+        let section = page.split("## Functions").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a section");
+        let rows = section.lines().filter(|line| line.starts_with('|'));
+        let listed: BTreeSet<&str> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
+        let known: BTreeSet<&str> = FUNCTIONS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(listed, known);
+    }
 }

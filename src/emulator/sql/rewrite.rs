@@ -263,7 +263,9 @@ impl Rewriter {
     fn set_expr(&mut self, body: &mut SetExpr) -> Result<(), Failure> {
         match body {
             SetExpr::SetOperation { left, right, op, set_quantifier } => {
-                if matches!(op, SetOperator::Minus) || !matches!(set_quantifier, SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None) {
+                if matches!(op, SetOperator::Minus)
+                    || !matches!(set_quantifier, SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None)
+                {
                     return refuse("this form of a set operation");
                 }
                 self.set_expr(left)?;
@@ -484,7 +486,8 @@ impl Rewriter {
             Expr::BinaryOp { op, .. } => {
                 use BinaryOperator::*;
                 match op {
-                    Plus | Minus | Multiply | Divide | Modulo | StringConcat | Gt | Lt | GtEq | LtEq | Eq | NotEq | And | Or => Ok(()),
+                    Plus | Minus | Multiply | Divide | Modulo | StringConcat | Gt | Lt | GtEq | LtEq | Eq | NotEq
+                    | And | Or => Ok(()),
                     other => refuse(format!("the operator {other}")),
                 }
             }
@@ -594,8 +597,14 @@ fn plain_arguments(function: &Function) -> Result<Vec<Expr>, &'static str> {
 
 fn fold_join(operator: &mut JoinOperator) {
     use JoinOperator::*;
-    if let Join(constraint) | Inner(constraint) | Left(constraint) | LeftOuter(constraint) | Right(constraint)
-    | RightOuter(constraint) | FullOuter(constraint) | CrossJoin(constraint) = operator
+    if let Join(constraint)
+    | Inner(constraint)
+    | Left(constraint)
+    | LeftOuter(constraint)
+    | Right(constraint)
+    | RightOuter(constraint)
+    | FullOuter(constraint)
+    | CrossJoin(constraint) = operator
         && let JoinConstraint::Using(names) = constraint
     {
         for name in names {
@@ -679,11 +688,7 @@ fn literal(value: &mut ValueWithSpan) -> Result<Option<Expr>, Failure> {
         }
         Value::Number(digits, _) if digits.parse::<f64>().is_ok() => {
             // DataFusion would take digits without a point or an exponent for an integer.
-            if digits.contains(['.', 'e', 'E']) {
-                Ok(None)
-            } else {
-                refuse(format!("the literal {digits}"))
-            }
+            if digits.contains(['.', 'e', 'E']) { Ok(None) } else { refuse(format!("the literal {digits}")) }
         }
         Value::SingleQuotedString(_) | Value::HexStringLiteral(_) | Value::Boolean(_) | Value::Null => Ok(None),
         Value::UnicodeStringLiteral(text) => Ok(Some(string(text))),
@@ -760,7 +765,9 @@ fn like(pattern: &mut Box<Expr>, escape: &mut Option<ValueWithSpan>) -> Result<(
             while let Some(c) = chars.next() {
                 if Some(c) == escape {
                     match chars.next() {
-                        Some(next) if next == '%' || next == '_' || Some(next) == escape => escaped.extend(['\\', next]),
+                        Some(next) if next == '%' || next == '_' || Some(next) == escape => {
+                            escaped.extend(['\\', next])
+                        }
                         _ => {
                             return Err(Failure::invalid_argument(
                                 "Escape character must be followed by '%', '_' or the escape character itself",

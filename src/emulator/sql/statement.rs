@@ -12,16 +12,49 @@ use crate::types::AthenaType;
 #[derive(Debug, Clone)]
 pub enum Statement {
     Query(Box<Query>),
-    Explain { query: Box<Query>, format: ExplainFormat, analyze: bool },
-    CreateDatabase { name: Name, if_not_exists: bool, comment: Option<String>, location: Option<String>, properties: Parameters },
-    DropDatabase { name: Name, if_exists: bool, cascade: bool },
+    Explain {
+        query: Box<Query>,
+        format: ExplainFormat,
+        analyze: bool,
+    },
+    CreateDatabase {
+        name: Name,
+        if_not_exists: bool,
+        comment: Option<String>,
+        location: Option<String>,
+        properties: Parameters,
+    },
+    DropDatabase {
+        name: Name,
+        if_exists: bool,
+        cascade: bool,
+    },
     CreateTable(Box<CreateTable>),
-    DropTable { name: Name, if_exists: bool },
-    CreateView { name: Name, or_replace: bool, query: Box<Query>, text: String },
-    DropView { name: Name, if_exists: bool },
-    ShowDatabases { like: Option<String> },
-    ShowTables { database: Option<Name>, like: Option<String> },
-    ShowViews { database: Option<Name>, like: Option<String> },
+    DropTable {
+        name: Name,
+        if_exists: bool,
+    },
+    CreateView {
+        name: Name,
+        or_replace: bool,
+        query: Box<Query>,
+        text: String,
+    },
+    DropView {
+        name: Name,
+        if_exists: bool,
+    },
+    ShowDatabases {
+        like: Option<String>,
+    },
+    ShowTables {
+        database: Option<Name>,
+        like: Option<String>,
+    },
+    ShowViews {
+        database: Option<Name>,
+        like: Option<String>,
+    },
     ShowColumns(Name),
     ShowPartitions(Name),
     ShowCreateTable(Name),
@@ -30,7 +63,12 @@ pub enum Statement {
     Describe(Name),
     MsckRepair(Name),
     /// Athena's grammar has it, the embedded endpoint does not run it.
-    Unsupported { what: String, at: Position, substatement: &'static str, statement_type: &'static str },
+    Unsupported {
+        what: String,
+        at: Position,
+        substatement: &'static str,
+        statement_type: &'static str,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,7 +212,10 @@ fn parse_on_this_stack(sql: &str, values: &[String]) -> Result<Statement, Failur
         if values.len() != placeholders {
             let at = Position { line: 1, column: 1 };
             let found = values.len();
-            return Err(Failure::syntax(at, format!("Incorrect number of parameters: expected {placeholders} but found {found}")));
+            return Err(Failure::syntax(
+                at,
+                format!("Incorrect number of parameters: expected {placeholders} but found {found}"),
+            ));
         }
         tokens = parameters::bind(tokens, values);
     }
@@ -192,7 +233,12 @@ fn statement(cursor: &mut Cursor<'_>) -> Result<Statement, Failure> {
     }
     for (word, statement_type, substatement) in UNSUPPORTED {
         if cursor.next_is(word) {
-            return Ok(Statement::Unsupported { what: word.into(), at: cursor.position(), substatement, statement_type });
+            return Ok(Statement::Unsupported {
+                what: word.into(),
+                at: cursor.position(),
+                substatement,
+                statement_type,
+            });
         }
     }
     ddl::statement(cursor)
@@ -215,7 +261,10 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<Statement, Failure> {
                 let format = cursor.identifier()?;
                 json = format == "json";
                 if !matches!(format.as_str(), "json" | "text") {
-                    return Err(Failure::not_supported(Some(at), format!("EXPLAIN (FORMAT {})", format.to_uppercase())));
+                    return Err(Failure::not_supported(
+                        Some(at),
+                        format!("EXPLAIN (FORMAT {})", format.to_uppercase()),
+                    ));
                 }
             } else {
                 cursor.expect("TYPE")?;

@@ -212,7 +212,11 @@ mod tests {
             ("\"c0\",\"c1\"\na,\"b\"\n", "byte 10: expected a comma or a line end after a field"),
             ("\"c0\",\"c1\"\n\"a\"x,\"b\"\n", "byte 13: expected a comma or a line end after a field"),
         ] {
-            assert_eq!(decode(2, &[text.as_bytes()]).map_err(|fault| fault.to_string()), Err(expected.to_owned()), "{text}");
+            assert_eq!(
+                decode(2, &[text.as_bytes()]).map_err(|fault| fault.to_string()),
+                Err(expected.to_owned()),
+                "{text}"
+            );
         }
     }
 

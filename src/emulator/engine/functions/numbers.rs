@@ -108,7 +108,8 @@ fn round(args: &[ArrayRef], _: &[AthenaType], result: &AthenaType) -> Result<Arr
                 let scaled = value * factor;
                 Some(if scaled.is_finite() { scaled.round() / factor } else { value })
             };
-            let values: Float64Array = values.as_primitive::<Float64Type>().iter().zip(digits.iter()).map(round).collect();
+            let values: Float64Array =
+                values.as_primitive::<Float64Type>().iter().zip(digits.iter()).map(round).collect();
             let values: ArrayRef = Arc::new(values);
             to(&values, args[0].data_type())
         }

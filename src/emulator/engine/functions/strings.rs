@@ -14,7 +14,11 @@ use crate::types::AthenaType::{self, *};
 pub const FUNCTIONS: &[Native] = &[
     Native { name: "athena_substr", result: substr_type, values: substr },
     Native { name: "athena_split_part", result: split_part_type, values: split_part },
-    Native { name: "athena_to_hex", result: |given| matches!(given, [Varbinary]).then_some(Varchar(None)), values: to_hex },
+    Native {
+        name: "athena_to_hex",
+        result: |given| matches!(given, [Varbinary]).then_some(Varchar(None)),
+        values: to_hex,
+    },
     Native { name: "athena_regexp_extract", result: regexp_extract_type, values: regexp_extract },
 ];
 

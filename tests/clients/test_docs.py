@@ -1,0 +1,62 @@
+"""Every command and sample of the README is run."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+
+from conftest import BINARY, ROOT
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+PYTHON = [text for language, text in BLOCKS if language == "python"]
+COMMANDS = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
+# Run by whoever runs this test, and by a newcomer: the build itself, and all tests.
+ELSEWHERE = ["cargo run -- serve --demo", "make test"]
+
+
+@pytest.mark.parametrize("number", range(len(PYTHON)))
+def test_python_sample(number, demo, emulator):
+    code = PYTHON[number].replace("127.0.0.1:31337", demo.url.removeprefix("grpc://"))
+    code = code.replace("http://127.0.0.1:31338", emulator.endpoint)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    if "# 60175" in code:
+        assert "60175" in done.stdout
+
+
+def test_the_first_commands_are_the_ones_ci_runs():
+    assert [command for command in COMMANDS if command in ELSEWHERE] == ELSEWHERE
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+    assert "cargo run -- serve --demo" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ELSEWHERE])
+def test_command(command, demo, start, tmp_path):
+    shop = tmp_path / "DIR" / "shop"
+    shop.mkdir(parents=True)
+    parquet.write_table(pa.table({"price": [1.5]}), shop / "prices.parquet")
+    program, *arguments = shlex.split(command)
+    assert program == "athena-flight"
+    arguments = [str(tmp_path / "DIR") if argument == "DIR" else argument for argument in arguments]
+    arguments = [argument.replace("127.0.0.1:31337", demo.url.removeprefix("grpc://")) for argument in arguments]
+    if arguments[0] in ("serve", "emulator"):
+        (tmp_path / ".aws").mkdir()
+        (tmp_path / ".aws" / "config").write_text("[profile analytics]\nregion = eu-central-1\n")
+        server = start(*arguments, "--listen", "127.0.0.1:0", home=tmp_path)
+        assert server.stop()[0] == 0
+    else:
+        env = os.environ | {"XDG_DATA_HOME": str(tmp_path)}
+        done = subprocess.run([str(BINARY), *arguments], capture_output=True, text=True, env=env, timeout=120)
+        assert done.returncode == 0 and done.stdout, done.stderr
+
+
+def test_every_flag_of_serve_is_in_the_readme():
+    text = subprocess.run([str(BINARY), "serve", "--help"], capture_output=True, text=True).stdout
+    flags = set(re.findall(r"--[a-z0-9-]+", text)) - {"--help", "--version"}
+    assert {flag for flag in flags if flag not in README} <= {"--demo-scale"}
