@@ -35,6 +35,7 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
+use tower::util::MapResponseLayer;
 
 use crate::gateway::Gateway;
 use service::FlightSql;
@@ -76,6 +77,7 @@ pub fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: CancellationTok
         let server = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_max_header_list_size(MAX_HEADER_BYTES)
+            .layer(MapResponseLayer::new(status::of_undecodable))
             .add_service(service)
             .serve_with_incoming_shutdown(incoming, async move { stopped.cancelled().await });
         let deadline = async {

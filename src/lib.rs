@@ -18,6 +18,9 @@
 //! | [`error`] | the kinds of failure the whole crate agrees on |
 //! | [`emulator`] | the embedded endpoint: Athena, Glue, STS and S3 over local files |
 
+// The maps at the head of modules name what is inside, private or not: they are for those who read the source.
+#![allow(rustdoc::private_intra_doc_links)]
+
 pub mod aws;
 pub mod catalog;
 pub mod cli;

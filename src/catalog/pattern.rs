@@ -77,8 +77,8 @@ mod tests {
         for (pattern, name, expected) in [
             ("line%", "lineitem", true),
             ("%item", "lineitem", true),
-            ("l%e_t%m", "lineitem", false),
-            ("l%_t%m", "lineitem", true),
+            ("l%e_t%m", "lineitem", true),
+            ("l%e__t%m", "lineitem", false),
             ("LINEITEM", "lineitem", true),
             ("line_item", "lineitem", false),
             ("a\\_b", "a_b", true),

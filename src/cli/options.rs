@@ -17,7 +17,7 @@ pub struct SourceArgs {
     /// Scale factor of the demo data; 1 is 6 million rows of lineitem [default: 0.01]
     #[arg(long, value_name = "FACTOR", env = "ATHENA_FLIGHT_DEMO_SCALE")]
     demo_scale: Option<f64>,
-    /// Start the embedded endpoint over your own files: DIR/<database>/<table>.{parquet,csv,json}
+    /// Start the embedded endpoint over your own files: DIR/DATABASE/TABLE.{parquet,csv,json}
     #[arg(long, value_name = "DIR", env = "ATHENA_FLIGHT_LOCAL")]
     local: Option<PathBuf>,
     /// AWS region, as us-east-1

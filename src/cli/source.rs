@@ -1,6 +1,5 @@
 //! Starts what a command runs on: the embedded endpoint where one is wanted, and a gateway in front of it or of AWS.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -96,7 +95,7 @@ async fn start_endpoint(source: Source, stop: CancellationToken) -> anyhow::Resu
 
 /// The per-user folder for what the embedded endpoint keeps: `$XDG_DATA_HOME/athena-flight/<name>`.
 #[cfg(feature = "emulator")]
-pub fn data_folder(name: &str) -> anyhow::Result<PathBuf> {
+pub fn data_folder(name: &str) -> anyhow::Result<std::path::PathBuf> {
     use etcetera::BaseStrategy as _;
     let base = etcetera::choose_base_strategy().context("no home folder for the data: set XDG_DATA_HOME")?;
     Ok(base.data_dir().join("athena-flight").join(name))

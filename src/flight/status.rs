@@ -61,6 +61,18 @@ pub fn of_aws(error: &crate::aws::AwsError) -> Status {
     status
 }
 
+/// A message that is not the protobuf it should be is the caller's mistake; tonic's codec calls it `Internal`.
+pub fn of_undecodable<B>(mut response: http::Response<B>) -> http::Response<B> {
+    let header = |name: http::HeaderName| response.headers().get(name).map(http::HeaderValue::as_bytes);
+    let internal = header(Status::GRPC_STATUS) == Some(b"13");
+    // The message is percent-encoded in its header.
+    let undecodable = b"failed%20to%20decode%20Protobuf";
+    if internal && header(Status::GRPC_MESSAGE).is_some_and(|text| text.starts_with(undecodable)) {
+        response.headers_mut().insert(Status::GRPC_STATUS, http::HeaderValue::from_static("3"));
+    }
+    response
+}
+
 /// A fault of ours while an answer was put together.
 pub fn internal(error: impl std::fmt::Display) -> Status {
     tracing::error!(%error, "answer could not be put together");

@@ -6,6 +6,7 @@ use arrow_flight::sql::{Any, CommandStatementQuery, CommandStatementUpdate, Pros
 use arrow_flight::{Action, FlightData, FlightDescriptor, Ticket};
 use futures::{StreamExt, stream};
 use prost::Message;
+use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 
 use crate::server::Server;
@@ -135,6 +136,27 @@ async fn garbage_is_refused_on_every_rpc() {
     let unnamed = FlightData { data_header: vec![1; 9].into(), ..FlightData::default() };
     check("DoPut", b"no descriptor", client.do_put(stream::iter([unnamed])).await.expect_err("garbage"));
     check("DoPut", b"nothing", client.do_put(stream::empty()).await.expect_err("garbage"));
+    run(&server, "SELECT 1").await.expect("the next query works");
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_the_message_are_the_callers_mistake() {
+    let server = Server::empty().await;
+    let channel = Endpoint::from_shared(server.gateway_url.clone()).expect("a URL").connect().await.expect("a server");
+    for rpc in ["GetFlightInfo", "GetSchema", "DoAction", "DoPut"] {
+        let mut client = tonic::client::Grpc::new(channel.clone());
+        client.ready().await.expect("a connection");
+        // A length-delimited field 1 where the message has a number or a message there, holding garbage.
+        let message = Ticket { ticket: vec![0xff; 16].into() };
+        let path = format!("/arrow.flight.protocol.FlightService/{rpc}").parse().expect("a path");
+        let codec = tonic_prost::ProstCodec::<Ticket, FlightData>::default();
+        let answer = client.server_streaming(tonic::Request::new(message), path, codec).await;
+        let status = match answer {
+            Err(status) => status,
+            Ok(answer) => answer.into_inner().next().await.expect("an item").expect_err("garbage"),
+        };
+        assert_eq!(status.code(), Code::InvalidArgument, "{rpc}: {status:?}");
+    }
     run(&server, "SELECT 1").await.expect("the next query works");
 }
 

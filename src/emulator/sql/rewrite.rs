@@ -5,65 +5,28 @@
 //! asked for), functions ([`super::functions`]). Every construct that DataFusion would read as something else, or
 //! pass over, is refused by name.
 
-use std::collections::{HashMap, HashSet};
+mod build;
+mod literals;
+mod names;
+
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::*;
 
 use super::dialect::position;
 use super::functions::{self, CAST, Form, TRY_CAST, call, cast, string};
-use crate::emulator::failure::Position;
 use crate::emulator::model::Failure;
-use crate::types::AthenaType;
-
-/// Names of expressions that have none; shown as `_col<position>`.
-const ANONYMOUS: &str = "__anonymous_";
-/// Second and later columns of one name.
-const DUPLICATE: &str = "__duplicate_";
+use build::{bare_query, number, select_all};
+use literals::{cast_target, like, literal, typed_literal};
+use names::{ANONYMOUS, DUPLICATE};
+pub use names::{OutputNames, Places};
 
 /// A query for DataFusion, and what to call its columns.
 pub struct Rewritten {
     pub query: Query,
     pub names: OutputNames,
     pub places: Places,
-}
-
-/// Internal column names → the ones shown.
-#[derive(Debug, Default)]
-pub struct OutputNames(HashMap<String, String>);
-
-impl OutputNames {
-    /// The name of the `index`th output column, which DataFusion calls `internal`.
-    pub fn display(&self, index: usize, internal: &str) -> String {
-        match self.0.get(internal) {
-            Some(name) => name.clone(),
-            None if internal.starts_with(ANONYMOUS) => format!("_col{index}"),
-            None => internal.to_owned(),
-        }
-    }
-}
-
-/// Where names stand in the text, for error messages.
-#[derive(Debug, Default)]
-pub struct Places {
-    relations: HashMap<String, Position>,
-    columns: HashMap<String, Position>,
-}
-
-impl Places {
-    pub fn relation(&self, name: &str) -> Option<Position> {
-        self.relations.get(name).copied()
-    }
-
-    /// The place of the first relation that names this schema or catalog.
-    pub fn relation_in(&self, qualifier: &str) -> Option<Position> {
-        let within = |name: &str| name.split('.').rev().skip(1).any(|part| part == qualifier);
-        self.relations.iter().find(|(name, _)| within(name)).map(|(_, place)| *place)
-    }
-
-    pub fn column(&self, name: &str) -> Option<Position> {
-        self.columns.get(name).copied()
-    }
 }
 
 /// Rewrites a whole query.
@@ -619,175 +582,4 @@ fn fold_join(operator: &mut JoinOperator) {
 
 fn take(expr: &mut Box<Expr>) -> Expr {
     std::mem::replace(expr.as_mut(), Expr::Value(Value::Null.with_empty_span()))
-}
-
-fn number(digits: &str) -> Expr {
-    Expr::Value(Value::Number(digits.to_owned(), false).with_empty_span())
-}
-
-fn bare_query(body: SetExpr) -> Query {
-    Query {
-        with: None,
-        body: Box::new(body),
-        order_by: None,
-        limit_clause: None,
-        fetch: None,
-        locks: vec![],
-        for_clause: None,
-        settings: None,
-        format_clause: None,
-        pipe_operators: vec![],
-    }
-}
-
-fn select_all(factor: TableFactor) -> SetExpr {
-    use helpers::attached_token::AttachedToken;
-    SetExpr::Select(Box::new(Select {
-        select_token: AttachedToken::empty(),
-        optimizer_hints: vec![],
-        distinct: None,
-        select_modifiers: None,
-        top: None,
-        top_before_distinct: false,
-        projection: vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())],
-        exclude: None,
-        into: None,
-        from: vec![TableWithJoins { relation: factor, joins: vec![] }],
-        lateral_views: vec![],
-        prewhere: None,
-        selection: None,
-        connect_by: vec![],
-        group_by: GroupByExpr::Expressions(vec![], vec![]),
-        cluster_by: vec![],
-        distribute_by: vec![],
-        sort_by: vec![],
-        having: None,
-        named_window: vec![],
-        qualify: None,
-        window_before_qualify: false,
-        value_table_mode: None,
-        flavor: SelectFlavor::Standard,
-    }))
-}
-
-/// An integer literal is `integer` if it fits, else `bigint`; `1.5` is a double in Athena.
-fn literal(value: &mut ValueWithSpan) -> Result<Option<Expr>, Failure> {
-    match &mut value.value {
-        Value::Number(_, keep) if *keep => {
-            *keep = false;
-            Ok(None)
-        }
-        Value::Number(digits, _) if digits.bytes().all(|c| c.is_ascii_digit()) => {
-            if digits.parse::<i32>().is_ok() {
-                return Ok(Some(typed(DataType::Integer(None), digits)));
-            }
-            match digits.parse::<i64>() {
-                Ok(_) => Ok(None),
-                Err(_) => Err(Failure::invalid_query(format!("Invalid numeric literal: {digits}"))),
-            }
-        }
-        Value::Number(digits, _) if digits.parse::<f64>().is_ok() => {
-            // DataFusion would take digits without a point or an exponent for an integer.
-            if digits.contains(['.', 'e', 'E']) { Ok(None) } else { refuse(format!("the literal {digits}")) }
-        }
-        Value::SingleQuotedString(_) | Value::HexStringLiteral(_) | Value::Boolean(_) | Value::Null => Ok(None),
-        Value::UnicodeStringLiteral(text) => Ok(Some(string(text))),
-        other => refuse(format!("the literal {other}")),
-    }
-}
-
-fn typed(data_type: DataType, text: &str) -> Expr {
-    Expr::TypedString(TypedString {
-        data_type,
-        value: Value::SingleQuotedString(text.to_owned()).with_empty_span(),
-        uses_odbc_syntax: false,
-    })
-}
-
-/// `DATE '…'`, `DECIMAL '…'`, `TIMESTAMP '…'` and their like.
-fn typed_literal(typed_string: &TypedString) -> Result<Expr, Failure> {
-    let Value::SingleQuotedString(text) = &typed_string.value.value else { return refuse("this typed literal") };
-    let data_type = match &typed_string.data_type {
-        // Made by `literal` above: already what it should be.
-        DataType::Integer(None) if text.parse::<i32>().is_ok() => return Ok(Expr::TypedString(typed_string.clone())),
-        DataType::Decimal(ExactNumberInfo::None) => {
-            let digits = text.trim_start_matches(['-', '+']);
-            let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-            let precision = (whole.trim_start_matches('0').len() + fraction.len()).max(1);
-            format!("decimal({precision},{})", fraction.len())
-        }
-        DataType::Timestamp(None, TimezoneInfo::None) => {
-            let time = text.split_once(' ').map_or("", |(_, time)| time);
-            let (clock, zone) = match time.find([' ', '+', '-']) {
-                Some(at) => (&time[..at], true),
-                None => (time, text.ends_with('Z')),
-            };
-            let digits = clock.split_once('.').map_or(0, |(_, fraction)| fraction.len());
-            format!("timestamp({digits}){}", if zone { " with time zone" } else { "" })
-        }
-        DataType::Time(None, TimezoneInfo::None) => {
-            format!("time({})", text.split_once('.').map_or(0, |(_, fraction)| fraction.len()))
-        }
-        other => cast_target(other)?,
-    };
-    Ok(cast(string(text), &data_type))
-}
-
-/// The Athena type that a CAST names, checked and in one spelling.
-fn cast_target(data_type: &DataType) -> Result<String, Failure> {
-    let text = data_type.to_string();
-    let parsed = AthenaType::parse(&text).map_err(|fault| Failure::invalid_query(fault.to_string()))?;
-    match parsed {
-        AthenaType::Other(name) => Err(Failure::invalid_query(format!("Unknown type: {name}"))),
-        // Trino's bare decimal is decimal(38,0), its bare times have milliseconds.
-        AthenaType::Decimal { .. } if !text.contains('(') => Ok("decimal(38,0)".to_owned()),
-        AthenaType::Timestamp(None) => Ok("timestamp(3)".to_owned()),
-        AthenaType::TimestampWithTimeZone(None) => Ok("timestamp(3) with time zone".to_owned()),
-        AthenaType::Time(None) => Ok("time(3)".to_owned()),
-        parsed => Ok(parsed.to_string()),
-    }
-}
-
-/// In Trino a pattern has no escape character unless ESCAPE names one; in DataFusion it is always `\`.
-fn like(pattern: &mut Box<Expr>, escape: &mut Option<ValueWithSpan>) -> Result<(), Failure> {
-    let escape = match escape.take().map(|escape| escape.value) {
-        Some(Value::SingleQuotedString(text)) => match text.chars().collect::<Vec<_>>()[..] {
-            [c] => Some(c),
-            _ => return Err(Failure::invalid_argument("Escape string must be a single character")),
-        },
-        Some(other) => return refuse(format!("ESCAPE {other}")),
-        None => None,
-    };
-    match (pattern.as_mut(), escape) {
-        (Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }), escape) => {
-            let mut escaped = String::with_capacity(text.len());
-            let mut chars = text.chars();
-            while let Some(c) = chars.next() {
-                if Some(c) == escape {
-                    match chars.next() {
-                        Some(next) if next == '%' || next == '_' || Some(next) == escape => {
-                            escaped.extend(['\\', next])
-                        }
-                        _ => {
-                            return Err(Failure::invalid_argument(
-                                "Escape character must be followed by '%', '_' or the escape character itself",
-                            ));
-                        }
-                    }
-                } else if c == '\\' {
-                    escaped.push_str("\\\\");
-                } else {
-                    escaped.push(c);
-                }
-            }
-            *text = escaped;
-            Ok(())
-        }
-        (_, Some(_)) => refuse("LIKE … ESCAPE with a pattern that is not a literal"),
-        (other, None) => {
-            let computed = std::mem::replace(other, Expr::Value(Value::Null.with_empty_span()));
-            *other = call("replace", vec![computed, string("\\"), string("\\\\")]);
-            Ok(())
-        }
-    }
 }
