@@ -53,6 +53,7 @@ def start(tmp_path_factory):
         env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ATHENA_FLIGHT_"))}
         env |= {"XDG_DATA_HOME": str(home / "data"), "HOME": str(home)}
         process = Process(arguments, env, home / "log")
+        process.home = home
         started.append(process)
         return process
 
@@ -69,10 +70,9 @@ def demo(start):
 
 
 @pytest.fixture(scope="session")
-def demo_files(demo, tmp_path_factory):
+def demo_files(demo):
     """The folder with the Parquet files of the demo's tables."""
-    [folder] = tmp_path_factory.getbasetemp().glob("home*/data/athena-flight/demo/buckets/athena-flight-demo/tpch-sf0.01")
-    return folder
+    return demo.home / "data/athena-flight/demo/buckets/athena-flight-demo/tpch-sf0.01"
 
 
 @pytest.fixture(scope="session")

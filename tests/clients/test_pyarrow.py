@@ -66,6 +66,7 @@ def test_garbage(client):
             writer.write_batch(pa.record_batch([pa.array([1], pa.int32())], names=["a"]))
             writer.done_writing()
             reader.read()
+            writer.close()
     for ticket in [b"", b"garbage", command("TicketStatementQuery", field(1, b"forged"))]:
         with pytest.raises((pa.ArrowInvalid, NotImplementedError)):
             client.do_get(flight.Ticket(ticket)).read_all()
