@@ -32,6 +32,7 @@ $(VENV)/installed: tests/clients/requirements.txt
 lint: $(DENY)
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+	cargo check --no-default-features
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 	$(DENY) --log-level error check licenses bans sources
 

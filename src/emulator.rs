@@ -90,6 +90,9 @@ impl Emulator {
         let failed = |source| StartError::Listen { address: address.to_owned(), source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        if !address.ip().is_loopback() {
+            tracing::warn!(%address, "everyone who reaches this address can read and change the data: nothing is checked");
+        }
         let served = tokio::spawn(server::serve(listener, Arc::new(self), stop));
         Ok(Listening { address, served })
     }

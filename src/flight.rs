@@ -53,7 +53,7 @@ const MAX_HEADER_BYTES: u32 = 64 << 10;
 /// Load balancers cut connections that are silent for minutes.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// How long answers under way may go on after the stop.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_millis(700);
 
 /// A gateway that answers.
 pub struct Listening {

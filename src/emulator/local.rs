@@ -144,8 +144,11 @@ fn describe(root: &Path, database: &str, entry: &Path) -> Result<Table, String> 
     };
     let mut parameters: Parameters =
         [("EXTERNAL", "TRUE"), (LOCAL, "true")].map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let mut serde_parameters = Parameters::new();
     if kind == Kind::Csv {
         parameters.insert("skip.header.line.count".to_owned(), "1".to_owned());
+        // As RFC 4180 has it: a quote is doubled, a backslash is a backslash.
+        serde_parameters.insert("escapeChar".to_owned(), "\"".to_owned());
     }
     Ok(Table {
         name: if entry.is_dir() {
@@ -161,7 +164,11 @@ fn describe(root: &Path, database: &str, entry: &Path) -> Result<Table, String> 
             location: Some(location),
             input_format: Some(input.to_owned()),
             output_format: Some(output.to_owned()),
-            serde_info: SerDe { serialization_library: Some(serde.to_owned()), ..SerDe::default() },
+            serde_info: SerDe {
+                serialization_library: Some(serde.to_owned()),
+                parameters: serde_parameters,
+                name: None,
+            },
             ..Storage::default()
         }),
         partition_keys: keys

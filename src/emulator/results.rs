@@ -100,8 +100,9 @@ pub fn read_page(buckets: &Path, execution: &Execution, start: u64, limit: usize
         return Ok(Page { rows: vec![], next: None });
     }
     let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
+    let length = file.get_ref().metadata()?.len();
     file.seek(SeekFrom::Start(start))?;
-    let mut reader = Counting { inner: file, read: start };
+    let mut reader = Counting { inner: file, read: start, length };
     let mut rows = Vec::new();
     while rows.len() < limit {
         let row = if location.ends_with(".csv") { csv_row(&mut reader)? } else { text_row(&mut reader)? };
@@ -117,6 +118,7 @@ pub fn read_page(buckets: &Path, execution: &Execution, start: u64, limit: usize
 struct Counting<R> {
     inner: R,
     read: u64,
+    length: u64,
 }
 
 impl<R: BufRead> Counting<R> {
@@ -165,16 +167,18 @@ fn csv_row<R: BufRead>(reader: &mut Counting<R>) -> io::Result<Option<Vec<Field>
     }
 }
 
-/// The lines of a `.txt` are rows of one field.
+/// The lines of a `.txt` are rows of one field, joined by line ends: what follows the last one is a row too, be it empty.
+/// Having read that, the place is one behind the end.
 fn text_row<R: BufRead>(reader: &mut Counting<R>) -> io::Result<Option<Vec<Field>>> {
-    let mut line = Vec::new();
-    let count = reader.inner.read_until(b'\n', &mut line)?;
-    reader.read += count as u64;
-    if count == 0 {
+    if reader.length == 0 || reader.read > reader.length {
         return Ok(None);
     }
+    let mut line = Vec::new();
+    reader.read += reader.inner.read_until(b'\n', &mut line)? as u64;
     if line.last() == Some(&b'\n') {
         line.pop();
+    } else {
+        reader.read = reader.length + 1;
     }
     Ok(Some(vec![Some(String::from_utf8_lossy(&line).into_owned())]))
 }
@@ -249,13 +253,25 @@ mod tests {
             text.push('\n');
         }
         assert_eq!(text, "\"a\",,\"\"\n\"x\"\"y,\nz\",\"ü\",\n,,\n");
-        let mut reader = Counting { inner: text.as_bytes(), read: 0 };
+        let mut reader = Counting { inner: text.as_bytes(), read: 0, length: text.len() as u64 };
         let mut read = Vec::new();
         while let Some(row) = csv_row(&mut reader).expect("memory does not fail") {
             read.push(row);
         }
         assert_eq!(read, rows);
         assert_eq!(reader.read, text.len() as u64);
+    }
+
+    #[test]
+    fn lines_are_joined_not_ended() {
+        for (text, expected) in [("", vec![]), ("a", vec!["a"]), ("a\nb", vec!["a", "b"]), ("a\n", vec!["a", ""])] {
+            let mut reader = Counting { inner: text.as_bytes(), read: 0, length: text.len() as u64 };
+            let mut read = Vec::new();
+            while let Some(row) = text_row(&mut reader).expect("memory does not fail") {
+                read.extend(row.into_iter().flatten());
+            }
+            assert_eq!(read, expected, "{text:?}");
+        }
     }
 
     #[test]

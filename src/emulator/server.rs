@@ -17,7 +17,7 @@ use super::{Emulator, athena, glue, sts};
 /// The largest JSON or form request: a statement has at most 256 KiB, a batch of partitions may have a few MiB.
 const MAX_REQUEST_BYTES: usize = 16 << 20;
 /// How long requests under way may go on after the stop.
-const GRACE: Duration = Duration::from_millis(500);
+const GRACE: Duration = Duration::from_millis(300);
 
 pub async fn serve(listener: TcpListener, emulator: Arc<Emulator>, stop: CancellationToken) {
     let router = Router::new().fallback(answer).with_state(Arc::clone(&emulator));

@@ -5,12 +5,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_sdk_athena::types::{QueryExecution, QueryExecutionState};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::QueryId;
 use crate::aws::{AwsError, Clients};
+use crate::error::Kind;
 
 /// First wait before a young query is asked about. Small statements finish within it; later waits grow with the
 /// query's age to spare the account's quota.
@@ -27,8 +30,13 @@ const FEW: usize = 2;
 const BATCH_CALLS: Quota = Quota { per_second: 15.0, burst: 30.0 };
 /// Of the 100 single calls a second, and their burst of 200, the same.
 const SINGLE_CALLS: Quota = Quota { per_second: 75.0, burst: 150.0 };
-/// Failed looks in a row after which a query's caller is told.
-const MAX_FAILURES: u32 = 5;
+/// Failed looks in a row after which a query's caller is told; each is waited for twice as long as the one before.
+const MAX_FAILURES: u32 = 10;
+/// A look takes at most so long: all queries wait for it.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the batch call is left alone where it is denied or unknown, and where it fails.
+const REFUSED_PAUSE: Duration = Duration::from_secs(3600);
+const FAILED_PAUSE: Duration = Duration::from_secs(60);
 
 /// How far a query is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +121,7 @@ impl Poller {
             clients,
             batches: Budget::full(BATCH_CALLS),
             singles: Budget::full(SINGLE_CALLS),
-            batch_works: true,
+            batch_paused: None,
             watched: HashMap::new(),
         };
         tokio::spawn(task.run(receiver));
@@ -129,7 +137,7 @@ impl Poller {
             operation: "athena:BatchGetQueryExecution",
             code: String::new(),
             message: "the gateway is stopping".to_owned(),
-            kind: crate::error::Kind::Unavailable,
+            kind: Kind::Unavailable,
         };
         self.added.send(watched).await.map_err(|_| gone())?;
         let answer = answered.wait_for(Option::is_some).await.map_err(|_| gone())?;
@@ -185,8 +193,8 @@ struct Task {
     clients: Clients,
     batches: Budget,
     singles: Budget,
-    /// Cleared where the batch call is denied or unknown; then each query is asked for by itself.
-    batch_works: bool,
+    /// Until when each query is asked for by itself, because the batch call does not work.
+    batch_paused: Option<Instant>,
     watched: HashMap<QueryId, Watched>,
 }
 
@@ -222,7 +230,8 @@ impl Task {
             return;
         }
         due.sort();
-        let batch = self.batch_works && (due.len() > FEW || !self.singles.has(due.len()));
+        self.batch_paused = self.batch_paused.filter(|until| *until > now);
+        let batch = self.batch_paused.is_none() && (due.len() > FEW || !self.singles.has(due.len()));
         due.truncate(if batch { MAX_BATCH } else { 1 });
         let ids: Vec<QueryId> = due.into_iter().map(|(_, id)| id).collect();
         let found = if batch {
@@ -243,9 +252,10 @@ impl Task {
                     }
                 }
             }
-            Err(error) if batch && is_refused(&error) => {
-                tracing::info!(%error, "queries are asked for one by one from now on");
-                self.batch_works = false;
+            Err(error) if batch && error.kind != Kind::ResourceExhausted => {
+                let pause = if is_refused(&error) { REFUSED_PAUSE } else { FAILED_PAUSE };
+                tracing::info!(%error, seconds = pause.as_secs(), "queries are asked for one by one for a while");
+                self.batch_paused = Some(now + pause);
             }
             Err(error) => ids.iter().for_each(|id| self.postpone(id, Some(error.clone()))),
         }
@@ -253,13 +263,15 @@ impl Task {
 
     async fn batch(&self, ids: &[QueryId]) -> Result<Vec<QueryExecution>, AwsError> {
         let ids = ids.iter().map(|id| id.as_str().to_owned()).collect();
-        let answer = self.clients.athena.batch_get_query_execution().set_query_execution_ids(Some(ids)).send().await;
+        let call = self.clients.athena.batch_get_query_execution().set_query_execution_ids(Some(ids));
+        let answer = call.customize().config_override(once()).send().await;
         let answer = answer.map_err(|error| AwsError::new("athena:BatchGetQueryExecution", error))?;
         Ok(answer.query_executions().to_vec())
     }
 
     async fn single(&self, id: &QueryId) -> Result<Vec<QueryExecution>, AwsError> {
-        let answer = self.clients.athena.get_query_execution().query_execution_id(id.as_str()).send().await;
+        let call = self.clients.athena.get_query_execution().query_execution_id(id.as_str());
+        let answer = call.customize().config_override(once()).send().await;
         let answer = answer.map_err(|error| AwsError::new("athena:GetQueryExecution", error))?;
         Ok(answer.query_execution().cloned().into_iter().collect())
     }
@@ -273,13 +285,20 @@ impl Task {
     fn postpone(&mut self, id: &QueryId, failure: Option<AwsError>) {
         let Some(watched) = self.watched.get_mut(id) else { return };
         let now = Instant::now();
-        let age = now.duration_since(watched.started);
-        watched.due = now + (age / AGE_DIVISOR).clamp(FIRST_POLL, SLOWEST_POLL);
         watched.failures = if failure.is_some() { watched.failures + 1 } else { 0 };
+        let by_age = now.duration_since(watched.started) / AGE_DIVISOR;
+        let by_failures = FIRST_POLL * 2_u32.pow(watched.failures.min(MAX_FAILURES));
+        watched.due = now + by_age.max(by_failures).clamp(FIRST_POLL, SLOWEST_POLL);
         if let Some(error) = failure.filter(|_| watched.failures >= MAX_FAILURES) {
             self.answer(id, Err(error));
         }
     }
+}
+
+/// No retries by the SDK: they would hold up all other queries, and the next look is one.
+fn once() -> aws_sdk_athena::config::Builder {
+    let timeout = TimeoutConfig::builder().operation_timeout(LOOK_TIMEOUT).build();
+    aws_sdk_athena::config::Config::builder().retry_config(RetryConfig::disabled()).timeout_config(timeout)
 }
 
 fn not_described(id: &QueryId) -> AwsError {
@@ -287,10 +306,10 @@ fn not_described(id: &QueryId) -> AwsError {
         operation: "athena:BatchGetQueryExecution",
         code: String::new(),
         message: format!("Athena does not know query {id} any more"),
-        kind: crate::error::Kind::NotFound,
+        kind: Kind::NotFound,
     }
 }
 
 fn is_refused(error: &AwsError) -> bool {
-    error.is_unsupported_operation() || error.kind == crate::error::Kind::PermissionDenied
+    error.is_unsupported_operation() || error.kind == Kind::PermissionDenied
 }

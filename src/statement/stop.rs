@@ -41,11 +41,16 @@ impl StopOnDrop {
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
         let Some(id) = self.id.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            tracing::warn!(query_id = id.as_str(), "query goes on: the process ended before it could be stopped");
+            return;
+        };
         let clients = self.clients.clone();
-        self.tasks.spawn(async move {
+        let stop = async move {
             if let Err(error) = stop(&clients, &id).await {
                 tracing::warn!(query_id = id.as_str(), %error, "query could not be stopped");
             }
-        });
+        };
+        self.tasks.spawn_on(stop, &runtime);
     }
 }

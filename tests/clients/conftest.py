@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -34,13 +33,12 @@ class Process:
         self.url, self.endpoint = urls[0], urls[-1]
 
     def stop(self, number=signal.SIGTERM):
-        """Sends a signal and gives the exit code and how long it took."""
-        started = time.monotonic()
+        """Sends a signal and gives the exit code."""
         self.process.send_signal(number)
         code = self.process.wait(timeout=30)
         self.process.stdout.close()
         self.log.close()
-        return code, time.monotonic() - started
+        return code
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,7 @@ def test_command(command, demo, start, tmp_path):
         (tmp_path / ".aws").mkdir()
         (tmp_path / ".aws" / "config").write_text("[profile analytics]\nregion = eu-central-1\n")
         server = start(*arguments, "--listen", "127.0.0.1:0", home=tmp_path)
-        assert server.stop()[0] == 0
+        assert server.stop() == 0
     else:
         env = os.environ | {"XDG_DATA_HOME": str(tmp_path)}
         done = subprocess.run([str(BINARY), *arguments], capture_output=True, text=True, env=env, timeout=120)

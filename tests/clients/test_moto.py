@@ -1,9 +1,10 @@
 """A foreign AWS: moto's server. It has neither BatchGetQueryExecution nor ListTableMetadata."""
 
+import concurrent.futures
 import json
 import subprocess
 import sys
-import time
+import threading
 import urllib.request
 
 import boto3
@@ -29,9 +30,13 @@ def moto():
             break
     else:
         raise RuntimeError("moto did not start")
+    # It logs every request; nobody reading would stop it when the pipe is full.
+    drain = threading.Thread(target=server.stderr.read, daemon=True)
+    drain.start()
     yield url
     server.kill()
     server.wait()
+    drain.join()
     server.stderr.close()
 
 
@@ -76,3 +81,21 @@ def test_select(gateway, moto):
         rows = client.do_get(info.endpoints[0].ticket).read_all()
     assert [str(field.type) for field in rows.schema] == ["int32", "decimal128(10, 2)", "string"]
     assert [tuple(map(str, row.values())) for row in rows.to_pylist()] == [("1", "12.50", ""), ("2", "None", "None")]
+
+
+def test_many_at_once_without_the_batch_call(gateway, moto):
+    """More than a few queries in flight are asked for by BatchGetQueryExecution, which moto cannot answer."""
+    count = 8
+    for number in range(count):
+        queue(moto, [("n", "integer")], [[str(number)]])
+
+    def query(_):
+        with flight.connect(gateway.url.replace("grpc://", "grpc+tcp://")) as client:
+            info = client.get_flight_info(statement("select n from sales.orders"))
+            return client.do_get(info.endpoints[0].ticket).read_all()["n"].to_pylist()
+
+    with concurrent.futures.ThreadPoolExecutor(count) as threads:
+        found = list(threads.map(query, range(count)))
+    assert sorted(found) == [[number] for number in range(count)]
+    log = (gateway.home / "log").read_text()
+    assert "queries are asked for one by one" in log

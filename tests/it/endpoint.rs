@@ -147,6 +147,21 @@ async fn statements_report_their_kind_and_leave_their_object() {
 }
 
 #[tokio::test]
+async fn a_plan_as_json_is_one_object_and_ends_in_an_empty_row() {
+    let server = Server::demo().await;
+    let sql = "EXPLAIN (TYPE LOGICAL, FORMAT JSON) SELECT n_name, count(*) FROM tpch.nation GROUP BY n_name";
+    let id = start(&server, sql).await;
+    finish(&server, &id).await;
+    let results = server.clients.athena.get_query_results().query_execution_id(id).send().await.expect("results");
+    let rows = results.result_set().expect("a set").rows();
+    let lines: Vec<&str> = rows.iter().map(|row| row.data()[0].var_char_value().expect("a text")).collect();
+    assert_eq!((lines[0], lines[lines.len() - 1]), ("Query Plan", ""));
+    let plan: serde_json::Value = serde_json::from_str(&lines[1..].concat()).expect("one object");
+    assert_eq!(plan["descriptor"]["columnNames"], "[n_name, _col1]");
+    assert_eq!(plan["outputs"][1]["type"], "bigint");
+}
+
+#[tokio::test]
 async fn a_stopped_query_is_cancelled_and_has_no_results() {
     let server = Server::demo().await;
     let athena = &server.clients.athena;

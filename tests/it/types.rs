@@ -113,6 +113,17 @@ async fn expressions_have_trinos_types() {
         ("day_of_week(DATE '2026-11-21')", "6"),
         ("date_format(TIMESTAMP '2026-01-02 03:04:05', '%Y/%m/%d %H:%i:%s')", "2026/01/02 03:04:05"),
         ("length('😀')", "1"),
+        ("length(trim(' \t a b\n'))", "3"),
+        ("trim(LEADING 'x' FROM 'xxabx')", "abx"),
+        ("second(TIMESTAMP '2026-01-01 00:00:59.999')", "59"),
+        ("year_of_week(DATE '2027-01-01')", "2026"),
+        ("EXTRACT(QUARTER FROM DATE '2026-11-21')", "4"),
+        ("array_join(ARRAY['a', NULL, 'b'], '-')", "a-b"),
+        ("cardinality(split('a,b,', ','))", "3"),
+        ("cardinality(split('', ','))", "1"),
+        ("lpad('abc', 2, 'x')", "ab"),
+        ("CAST(DATE '2026-01-02' AS varchar)", "2026-01-02"),
+        ("CAST(TIMESTAMP '2026-01-02 03:04:05.678' AS varchar)", "2026-01-02 03:04:05.678"),
         ("0.0 = -0.0", "true"),
         ("nan() = nan()", "false"),
         ("nan() <> nan()", "true"),
@@ -131,10 +142,15 @@ async fn expressions_have_trinos_types() {
         ("typeof(count(*))", "bigint"),
         ("max_by(x, d)", "2"),
         ("count_if(x > 1)", "1"),
+        ("stddev(x)", "0.7071067811865476"),
+        ("stddev(x) FILTER (WHERE x = 1)", "NULL"),
+        ("min(lagged)", "0"),
+        ("max(moving)", "3.0"),
     ] {
-        let sql = format!(
-            "SELECT {aggregate} FROM (VALUES (1, CAST('1.25' AS decimal(4,2))), (2, CAST('1.26' AS decimal(4,2)))) AS t(x, d)"
-        );
+        let values = "(VALUES (1, CAST('1.25' AS decimal(4,2))), (2, CAST('1.26' AS decimal(4,2)))) AS t(x, d)";
+        let windows = "lag(x, 1, 0) OVER (ORDER BY x) AS lagged, \
+                       sum(CAST(x AS double)) OVER (ORDER BY x ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS moving";
+        let sql = format!("SELECT {aggregate} FROM (SELECT x, d, {windows} FROM {values})");
         let batches = server.query(&sql).await;
         assert_eq!(cell(&batches[0], 0), expected, "{aggregate}");
     }

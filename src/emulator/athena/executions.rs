@@ -28,7 +28,7 @@ const RUNNING_AT_ONCE: usize = 20;
 /// Plans are walked by recursion; this is address space, not memory.
 const QUERY_STACK_BYTES: usize = 128 << 20;
 /// How long a stop of the endpoint waits for its queries.
-const STOP_GRACE: Duration = Duration::from_millis(500);
+const STOP_GRACE: Duration = Duration::from_millis(300);
 /// Ids that BatchGetQueryExecution takes (athena-behaviour, section 1).
 const MAX_BATCH: usize = 50;
 

@@ -1,6 +1,7 @@
 //! `sum` and `avg` with Trino's types and checks: integers add up to a bigint or fail, decimals keep their scale and
 //! averages of them are rounded half up, `real` stays `real`.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use datafusion::arrow::array::cast::AsArray;
@@ -93,7 +94,11 @@ impl AggregateUDFImpl for Total {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        self.accumulator(args)
+        let totals = self.totals(&args)?;
+        match totals.sums {
+            Sums::Float(_) => Ok(Box::new(FloatFrame { totals, values: VecDeque::new() })),
+            Sums::Exact(..) => Ok(Box::new(One(totals))),
+        }
     }
 }
 
@@ -320,7 +325,7 @@ impl Accumulator for One {
     }
 
     fn supports_retract_batch(&self) -> bool {
-        matches!(self.0.sums, Sums::Exact(..))
+        true
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
@@ -339,5 +344,47 @@ impl Accumulator for One {
 
     fn size(&self) -> usize {
         size_of_val(self)
+    }
+}
+
+/// Doubles of a moving window frame. They are added up anew each time: taking one away again is not exact, and wrong
+/// once there was an infinity.
+#[derive(Debug)]
+struct FloatFrame {
+    totals: Totals,
+    values: VecDeque<Option<f64>>,
+}
+
+impl Accumulator for FloatFrame {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.values.extend(cast(&values[0], &DataType::Float64)?.as_primitive::<Float64Type>().iter());
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.values.drain(..values[0].len().min(self.values.len()));
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let known: Vec<f64> = self.values.iter().flatten().copied().collect();
+        let sums = Sums::Float(vec![known.iter().sum()]);
+        ScalarValue::try_from_array(&self.totals.results(&sums, &[known.len() as i64])?, 0)
+    }
+
+    fn merge_batch(&mut self, _: &[ArrayRef]) -> Result<()> {
+        Err(external(Failure::internal("window frames are not merged")))
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Err(external(Failure::internal("window frames have no state to pass on")))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.values.capacity() * size_of::<Option<f64>>()
     }
 }

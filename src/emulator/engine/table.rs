@@ -62,7 +62,8 @@ impl Format {
             Ok(Self::Csv {
                 delimiter: byte("separatorChar", b','),
                 quote: byte("quoteChar", b'"'),
-                escape: property("escapeChar").and_then(|text| text.bytes().next()).filter(|c| *c != b'"'),
+                // The SerDe's own default is a backslash; the quote as its own escape is what the CSV reader does anyway.
+                escape: Some(byte("escapeChar", b'\\')).filter(|escape| *escape != byte("quoteChar", b'"')),
                 header,
                 null: None,
             })

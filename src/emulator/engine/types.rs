@@ -65,10 +65,13 @@ fn unit(precision: u8) -> Result<TimeUnit, Failure> {
     }
 }
 
-/// A nullable field that knows its Athena type.
+/// A nullable field that knows its Athena type: by its Arrow type where that says it all, else by its metadata.
 pub fn field(name: &str, data_type: &AthenaType) -> Result<Field, Failure> {
-    let metadata = [(ATHENA_TYPE.to_owned(), data_type.to_string())].into();
-    Ok(Field::new(name, arrow(data_type)?, true).with_metadata(metadata))
+    let field = Field::new(name, arrow(data_type)?, true);
+    if athena_of(field.data_type()).is_ok_and(|said| said == *data_type) {
+        return Ok(field);
+    }
+    Ok(field.with_metadata([(ATHENA_TYPE.to_owned(), data_type.to_string())].into()))
 }
 
 /// The Athena type of a field: what its metadata says, if that still fits its Arrow type, else what Arrow says.

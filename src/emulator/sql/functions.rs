@@ -73,9 +73,9 @@ pub const FUNCTIONS: &[(&str, Form)] = &[
     ("length", Typed("character_length", "bigint")),
     ("lower", Call("lower")),
     ("upper", Call("upper")),
-    ("trim", Call("btrim")),
-    ("ltrim", Call("ltrim")),
-    ("rtrim", Call("rtrim")),
+    ("trim", Expression(|args| trim("btrim", args))),
+    ("ltrim", Expression(|args| trim("ltrim", args))),
+    ("rtrim", Expression(|args| trim("rtrim", args))),
     ("lpad", Call("lpad")),
     ("rpad", Call("rpad")),
     ("reverse", Call("reverse")),
@@ -87,7 +87,7 @@ pub const FUNCTIONS: &[(&str, Form)] = &[
     ("strpos", Typed("strpos", "bigint")),
     ("substr", Call("athena_substr")),
     ("substring", Call("athena_substr")),
-    ("split", Call("string_to_array")),
+    ("split", Call("athena_split")),
     ("split_part", Call("athena_split_part")),
     ("chr", Call("chr")),
     ("to_hex", Call("athena_to_hex")),
@@ -128,7 +128,6 @@ pub const FUNCTIONS: &[(&str, Form)] = &[
     ("to_unixtime", Call("athena_to_unixtime")),
     // arrays
     ("cardinality", Typed("cardinality", "bigint")),
-    ("contains", Call("array_has")),
     ("array_distinct", Call("array_distinct")),
     ("array_join", Call("array_to_string")),
     // aggregates
@@ -271,6 +270,19 @@ fn concat(args: Vec<Expr>) -> Result<Expr, &'static str> {
     args.into_iter()
         .reduce(|left, right| operation(left, BinaryOperator::StringConcat, right))
         .ok_or("takes at least two arguments")
+}
+
+/// What Trino takes for blanks when it trims; DataFusion takes only the space.
+const BLANKS: &str = " \t\n\u{b}\u{c}\r\u{1c}\u{1d}\u{1e}\u{1f}";
+
+/// Trims blanks, or the characters given.
+pub fn trim(name: &str, mut args: Vec<Expr>) -> Result<Expr, &'static str> {
+    match args.len() {
+        1 => args.push(string(BLANKS)),
+        2 => {}
+        _ => return Err("takes one or two arguments"),
+    }
+    Ok(call(name, args))
 }
 
 fn replace(mut args: Vec<Expr>) -> Result<Expr, &'static str> {

@@ -446,6 +446,19 @@ impl Rewriter {
                 *expr = call("athena_substr", args);
                 Ok(())
             }
+            Expr::Trim { trim_where, trim_what, expr: value, trim_characters } => {
+                if trim_characters.is_some() {
+                    return refuse("TRIM with a list of characters");
+                }
+                let name = match trim_where {
+                    Some(TrimWhereField::Leading) => "ltrim",
+                    Some(TrimWhereField::Trailing) => "rtrim",
+                    Some(TrimWhereField::Both) | None => "btrim",
+                };
+                let args = std::iter::once(take(value)).chain(trim_what.as_mut().map(take)).collect();
+                *expr = functions::trim(name, args).map_err(Failure::invalid_query)?;
+                Ok(())
+            }
             Expr::BinaryOp { op, .. } => {
                 use BinaryOperator::*;
                 match op {
@@ -481,7 +494,6 @@ impl Rewriter {
             | Expr::Between { .. }
             | Expr::AnyOp { .. }
             | Expr::AllOp { .. }
-            | Expr::Trim { .. }
             | Expr::Nested(_)
             | Expr::Case { .. }
             | Expr::Exists { .. }

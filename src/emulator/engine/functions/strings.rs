@@ -1,18 +1,21 @@
-//! substr, split_part, to_hex, regexp_extract.
+//! substr, split, split_part, to_hex, regexp_extract.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::cast::AsArray;
 use datafusion::arrow::array::types::Int64Type;
-use datafusion::arrow::array::{Array, ArrayRef, StringArray};
+use datafusion::arrow::array::{Array as _, ArrayRef, ListArray, StringArray};
+use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::DataType;
 
 use super::{Native, to};
+use crate::emulator::engine::types;
 use crate::emulator::model::Failure;
 use crate::types::AthenaType::{self, *};
 
 pub const FUNCTIONS: &[Native] = &[
     Native { name: "athena_substr", result: substr_type, values: substr },
+    Native { name: "athena_split", result: split_type, values: split },
     Native { name: "athena_split_part", result: split_part_type, values: split_part },
     Native {
         name: "athena_to_hex",
@@ -60,6 +63,34 @@ fn substr(args: &[ArrayRef], _: &[AthenaType], _: &AthenaType) -> Result<ArrayRe
         Some(text.chars().skip(from as usize).take(take.min(count) as usize).collect())
     });
     Ok(Arc::new(rows.collect::<StringArray>()))
+}
+
+fn split_type(given: &[AthenaType]) -> Option<AthenaType> {
+    match given {
+        [text, delimiter] if is_text(text) && is_text(delimiter) => Some(Array(Some(Box::new(Varchar(None))))),
+        _ => None,
+    }
+}
+
+/// All parts; the empty text has one, the empty text.
+fn split(args: &[ArrayRef], _: &[AthenaType], result: &AthenaType) -> Result<ArrayRef, Failure> {
+    let (text, delimiter) = (to(&args[0], &DataType::Utf8)?, to(&args[1], &DataType::Utf8)?);
+    let (mut parts, mut lengths, mut known) = (Vec::new(), Vec::new(), Vec::new());
+    for (text, delimiter) in text.as_string::<i32>().iter().zip(delimiter.as_string::<i32>().iter()) {
+        let before = parts.len();
+        if let (Some(text), Some(delimiter)) = (text, delimiter) {
+            if delimiter.is_empty() {
+                return Err(Failure::invalid_argument("The delimiter may not be the empty string"));
+            }
+            parts.extend(text.split(delimiter));
+        }
+        known.push(text.is_some() && delimiter.is_some());
+        lengths.push(parts.len() - before);
+    }
+    let DataType::List(item) = types::arrow(result)? else { return Err(Failure::internal("split gives an array")) };
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    let list = ListArray::try_new(item, offsets, Arc::new(StringArray::from(parts)), Some(known.into()));
+    Ok(Arc::new(list.map_err(|error| Failure::internal(error.to_string()))?))
 }
 
 fn split_part_type(given: &[AthenaType]) -> Option<AthenaType> {
