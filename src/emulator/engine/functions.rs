@@ -82,12 +82,7 @@ impl ScalarUDFImpl for Function {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        let given: Vec<AthenaType> = args
-            .arg_fields
-            .iter()
-            .map(|field| types::athena(field))
-            .collect::<std::result::Result<_, _>>()
-            .map_err(external)?;
+        let given = athena_types(args.arg_fields)?;
         let Some(result) = (self.native.result)(&given) else {
             let name = self.native.name.trim_start_matches("athena_");
             let given: Vec<String> = given.iter().map(AthenaType::to_string).collect();
@@ -103,12 +98,7 @@ impl ScalarUDFImpl for Function {
         let scalar = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if scalar { 1 } else { args.number_rows };
         let arrays: Vec<ArrayRef> = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<_>>()?;
-        let given: Vec<AthenaType> = args
-            .arg_fields
-            .iter()
-            .map(|field| types::athena(field))
-            .collect::<std::result::Result<_, _>>()
-            .map_err(external)?;
+        let given = athena_types(&args.arg_fields)?;
         let result_type = types::athena(&args.return_field).map_err(external)?;
         let all_null =
             arrays.iter().any(|array| array.null_count() == array.len() || *array.data_type() == DataType::Null);
@@ -123,6 +113,10 @@ impl ScalarUDFImpl for Function {
             Ok(ColumnarValue::Array(result))
         }
     }
+}
+
+fn athena_types(fields: &[FieldRef]) -> Result<Vec<AthenaType>> {
+    fields.iter().map(|field| types::athena(field).map_err(external)).collect()
 }
 
 /// The array as another type, by Arrow's kernels.
