@@ -3,7 +3,9 @@
 //! | module | says |
 //! | --- | --- |
 //! | [`server`] | which service a request is for |
-//! | [`athena`], [`glue`], [`sts`], [`s3`] | the services, one file per group of operations |
+//! | [`auth`], [`iam`] | who a request is from, and what they may do |
+//! | [`behaviour`], [`admin`] | quotas, latencies and faults on demand, at start and at run time |
+//! | [`athena`], [`glue`], [`lakeformation`], [`sts`], [`s3`] | the services, one file per group of operations |
 //! | [`sql`] | Athena's SQL → what to do |
 //! | [`engine`] | doing it |
 //! | [`store`], [`results`] | what survives a restart: catalog and history; result objects |
@@ -11,12 +13,17 @@
 //!
 //! It shares only `types`, `error` and `config` with the gateway, so that neither can excuse the other.
 
+mod admin;
 mod api;
 mod athena;
+mod auth;
+mod behaviour;
 pub mod demo;
 mod engine;
 mod failure;
 mod glue;
+mod iam;
+mod lakeformation;
 pub mod local;
 mod model;
 mod results;
@@ -34,6 +41,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use athena::Executions;
+use auth::Sessions;
+use behaviour::Behaviour;
+pub use behaviour::Settings;
 use store::{Store, StoreError};
 
 /// The bucket that results go to unless a client says otherwise; the workgroup `primary` names it.
@@ -60,11 +70,21 @@ pub struct Emulator {
     buckets: PathBuf,
     executions: Executions,
     s3: s3::S3,
+    /// Credentials that were given out to assumed roles; they end with the process.
+    sessions: Sessions,
+    behaviour: Arc<Behaviour>,
+    /// The settings of the start, to go back to.
+    settings: Settings,
 }
 
 impl Emulator {
     /// Opens a data folder, making what is missing in it.
     pub fn open(folder: &Path) -> Result<Self, StartError> {
+        Self::open_with(folder, Settings::default())
+    }
+
+    /// The same, behaving as the settings say.
+    pub fn open_with(folder: &Path, settings: Settings) -> Result<Self, StartError> {
         let unusable = |source| StartError::Folder { folder: folder.to_owned(), source };
         let buckets = folder.join("buckets");
         let unfinished = buckets.join(results::UNFINISHED);
@@ -76,8 +96,10 @@ impl Emulator {
             .map_err(|source| StartError::Store { folder: folder.to_owned(), source })?;
         let store = Arc::new(store);
         let s3 = s3::S3::open(&buckets)?;
-        let executions = Executions::new(Arc::clone(&store), buckets.clone()).map_err(unusable)?;
-        Ok(Self { store, buckets, executions, s3 })
+        let behaviour = Arc::new(Behaviour::new(settings.clone()));
+        let executions = Executions::new(Arc::clone(&store), buckets.clone(), Arc::clone(&behaviour));
+        let executions = executions.map_err(unusable)?;
+        Ok(Self { store, buckets, executions, s3, sessions: Sessions::default(), behaviour, settings })
     }
 
     /// The folder that holds a folder per bucket.
@@ -90,7 +112,7 @@ impl Emulator {
         let failed = |source| StartError::Listen { address: address.to_owned(), source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        if !address.ip().is_loopback() {
+        if !address.ip().is_loopback() && !self.settings.verify_signatures {
             tracing::warn!(%address, "everyone who reaches this address can read and change the data: nothing is checked");
         }
         let served = tokio::spawn(server::serve(listener, Arc::new(self), stop));

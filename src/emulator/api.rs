@@ -21,12 +21,20 @@ pub struct ApiError {
     /// `AthenaErrorCode`, for Athena's own exceptions.
     pub athena_code: Option<&'static str>,
     pub message: String,
+    /// `Reason`, where the exception has one.
+    pub reason: Option<&'static str>,
 }
 
 impl ApiError {
     /// Athena's `InvalidRequestException` with one of the codes of athena-behaviour, sections 2 and 4.
     pub fn invalid_request(athena_code: &'static str, message: impl Into<String>) -> Self {
-        Self { status: 400, kind: "InvalidRequestException", athena_code: Some(athena_code), message: message.into() }
+        Self {
+            status: 400,
+            kind: "InvalidRequestException",
+            athena_code: Some(athena_code),
+            message: message.into(),
+            reason: None,
+        }
     }
 
     pub fn invalid_input(message: impl Into<String>) -> Self {
@@ -35,12 +43,20 @@ impl ApiError {
 
     /// An exception that carries a message alone, as Glue's do.
     pub fn plain(kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status: 400, kind, athena_code: None, message: message.into() }
+        Self { status: 400, kind, athena_code: None, message: message.into(), reason: None }
     }
 
     /// Athena's metadata calls wrap what Glue said.
     pub fn metadata(message: impl Into<String>) -> Self {
         Self::plain("MetadataException", message)
+    }
+
+    pub fn access_denied(message: impl Into<String>) -> Self {
+        Self::plain("AccessDeniedException", message)
+    }
+
+    pub fn throttled() -> Self {
+        Self::plain("ThrottlingException", "Rate exceeded")
     }
 
     pub fn unknown_operation(target: &str) -> Self {
@@ -53,6 +69,9 @@ impl ApiError {
             body["AthenaErrorCode"] = code.into();
             body["ErrorCode"] = code.into();
         }
+        if let Some(reason) = self.reason {
+            body["Reason"] = reason.into();
+        }
         body
     }
 }
@@ -60,7 +79,13 @@ impl ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         tracing::error!(error = &error as &dyn std::error::Error, "catalog file failed");
-        Self { status: 500, kind: "InternalServerException", athena_code: None, message: error.to_string() }
+        Self {
+            status: 500,
+            kind: "InternalServerException",
+            athena_code: None,
+            message: error.to_string(),
+            reason: None,
+        }
     }
 }
 

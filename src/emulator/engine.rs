@@ -7,10 +7,12 @@
 //! | [`catalog`], [`table`], [`view`] | names → files to scan |
 //! | [`arithmetic`], [`aggregates`], [`cast`], [`functions`], [`typecheck`] | Trino's semantics |
 //! | [`types`], [`text`] | the engine's Arrow ↔ Athena's types and texts |
-//! | [`query`], [`explain`], [`ddl`], [`show`] | what each kind of statement does |
+//! | [`unnest`], [`zones`] | UNNEST in FROM; time zones |
+//! | [`query`], [`write`], [`explain`], [`ddl`], [`alter`], [`show`] | what each kind of statement does |
 //! | [`errors`] | what went wrong, in Trino's words |
 
 mod aggregates;
+mod alter;
 mod arithmetic;
 mod cast;
 mod catalog;
@@ -26,20 +28,24 @@ mod table;
 mod text;
 mod typecheck;
 mod types;
+mod unnest;
 mod view;
+mod write;
+mod zones;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
+use super::iam::Caller;
 use super::model::{Failure, ResultColumn};
 use super::sql::Statement;
 use super::sql::statement::Kind;
 use super::store::{Store, StoreError};
-use session::{Context, Sessions};
+use session::{Context, Reading, Sessions};
 
 pub use ddl::discover;
 pub use query::local_columns;
+pub use write::unescaped;
 
 /// Memory that all queries together may use before they spill to disk.
 const MEMORY_BYTES: usize = 2 << 30;
@@ -54,9 +60,40 @@ pub struct Task {
     pub statement: Statement,
     pub kind: Kind,
     pub context: Context,
+    pub workgroup: String,
+    /// The folder that results go below.
+    pub folder: String,
     /// The result object; `None` for kinds that leave none.
     pub output: Option<String>,
-    pub scanned: Arc<AtomicU64>,
+    pub reading: Reading,
+}
+
+/// What a statement answers beside its result object.
+#[derive(Debug, Default, PartialEq)]
+pub struct Outcome {
+    pub columns: Vec<ResultColumn>,
+    /// Rows written, for statements that write; others have the count of their kind.
+    pub update_count: Option<i64>,
+    /// The list of files written.
+    pub manifest: Option<String>,
+    /// Rows of the result, where they were counted.
+    pub rows: Option<i64>,
+}
+
+impl Outcome {
+    fn of(columns: Vec<ResultColumn>) -> Self {
+        Self { columns, ..Self::default() }
+    }
+}
+
+impl Task {
+    fn reading(&self) -> Reading {
+        self.reading.clone()
+    }
+
+    fn caller(&self) -> &Caller {
+        &self.reading.caller
+    }
 }
 
 impl Engine {
@@ -71,20 +108,31 @@ impl Engine {
         show::admit(&self.sessions.store, statement, context)
     }
 
-    /// Runs a statement to its end and gives the columns of its result.
-    pub async fn run(&self, task: Task) -> Result<Vec<ResultColumn>, Failure> {
+    /// Runs a statement to its end.
+    pub async fn run(&self, task: Task) -> Result<Outcome, Failure> {
         let sessions = &self.sessions;
+        if let Some(output) = &task.output {
+            task.caller().may_write(output)?;
+        }
         match task.statement.clone() {
             Statement::Query(query) => query::run(sessions, *query, &task).await,
-            Statement::Explain { query, format, analyze } => {
-                explain::run(sessions, *query, format, analyze, &task).await
+            Statement::Explain { query, kind, format } => explain::run(sessions, *query, kind, format, &task).await,
+            Statement::CreateTableAs { name, if_not_exists, options, query, with_data } => {
+                let how = write::NewTable { name: &name, if_not_exists, options: &options, with_data };
+                write::create_table_as(sessions, how, *query, &task).await
+            }
+            Statement::Insert { name, columns, query } => {
+                write::insert(sessions, &name, columns.as_deref(), *query, &task).await
+            }
+            Statement::Unload { query, location, options } => {
+                write::unload(sessions, *query, &location, &options, &task).await
             }
             Statement::Unsupported { what, at, .. } => Err(Failure::not_supported(Some(at), what)),
             statement => {
                 let changed = ddl::run(sessions, &statement, &task).await?;
                 let answer = match changed {
                     Some(answer) => answer,
-                    None => show::run(&sessions.store, &statement, &task.context)?,
+                    None => show::run(&sessions.store, &statement, &task)?,
                 };
                 answer.write(sessions, &task)
             }
@@ -105,7 +153,7 @@ impl Lines {
     }
 
     /// Writes the `.txt`: rows joined by line ends, the header only for EXPLAIN.
-    fn write(self, sessions: &Sessions, task: &Task) -> Result<Vec<ResultColumn>, Failure> {
+    fn write(self, sessions: &Sessions, task: &Task) -> Result<Outcome, Failure> {
         if let Some(location) = &task.output {
             let header = self.columns.iter().filter(|_| task.kind.has_header).map(|name| (*name).to_owned());
             let text: Vec<String> = header.chain(self.lines).collect();
@@ -113,17 +161,14 @@ impl Lines {
                 .map_err(unwritable)?;
         }
         let data_type = if task.kind.has_header { "varchar" } else { "string" };
-        Ok(self
-            .columns
-            .into_iter()
-            .map(|name| ResultColumn {
-                name: name.to_owned(),
-                data_type: data_type.to_owned(),
-                precision: if task.kind.has_header { i32::MAX } else { 0 },
-                scale: 0,
-                case_sensitive: task.kind.has_header,
-            })
-            .collect())
+        let column = |name: &str| ResultColumn {
+            name: name.to_owned(),
+            data_type: data_type.to_owned(),
+            precision: if task.kind.has_header { i32::MAX } else { 0 },
+            scale: 0,
+            case_sensitive: task.kind.has_header,
+        };
+        Ok(Outcome::of(self.columns.into_iter().map(column).collect()))
     }
 }
 

@@ -17,13 +17,18 @@ fn user(error_type: i32, name: &str, at: Option<Position>, message: String) -> F
         Some(Position { line, column }) => format!("{name}: line {line}:{column}: {message}"),
         None => format!("{name}: {message}"),
     };
-    Failure { category: USER, error_type, message }
+    Failure { category: USER, error_type, message, retryable: false }
 }
 
 impl Failure {
     /// Text that is not a statement. Athena refuses it before an execution exists, without an error name in front.
     pub fn syntax(at: Position, message: impl std::fmt::Display) -> Self {
-        Self { category: USER, error_type: 1006, message: format!("line {}:{}: {message}", at.line, at.column) }
+        Self {
+            category: USER,
+            error_type: 1006,
+            message: format!("line {}:{}: {message}", at.line, at.column),
+            retryable: false,
+        }
     }
 
     pub fn table_not_found(at: Option<Position>, name: &str) -> Self {
@@ -75,6 +80,16 @@ impl Failure {
         user(1200, "NOT_SUPPORTED", at, format!("the embedded endpoint does not support {what}"))
     }
 
+    /// What Athena's own engine refuses, in its words.
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        user(1200, "NOT_SUPPORTED", None, message.into())
+    }
+
+    /// The caller lacks a permission that the query needs.
+    pub fn permission(message: impl Into<String>) -> Self {
+        user(1500, "PERMISSION_DENIED", None, message.into())
+    }
+
     pub fn already_exists(name: &str, what: impl Into<String>) -> Self {
         user(1001, name, None, what.into())
     }
@@ -85,11 +100,13 @@ impl Failure {
     }
 
     pub fn exceeded_memory(message: impl Into<String>) -> Self {
-        Self { category: SYSTEM, error_type: 1, message: format!("EXCEEDED_LOCAL_MEMORY_LIMIT: {}", message.into()) }
+        let message = format!("EXCEEDED_LOCAL_MEMORY_LIMIT: {}", message.into());
+        Self { category: SYSTEM, error_type: 1, message, retryable: true }
     }
 
     pub fn internal(message: impl std::fmt::Display) -> Self {
-        Self { category: SYSTEM, error_type: 0, message: format!("GENERIC_INTERNAL_ERROR: {message}") }
+        let message = format!("GENERIC_INTERNAL_ERROR: {message}");
+        Self { category: SYSTEM, error_type: 0, message, retryable: true }
     }
 }
 

@@ -130,6 +130,16 @@ pub struct Partition {
     pub catalog_id: String,
 }
 
+/// A statement kept under a name in a workgroup.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Prepared {
+    pub name: String,
+    pub workgroup: String,
+    pub query: String,
+    pub description: Option<String>,
+    pub modified: f64,
+}
+
 /// A query's states, in the order it goes through them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -163,6 +173,8 @@ pub struct Failure {
     pub category: i32,
     pub error_type: i32,
     pub message: String,
+    #[serde(default)]
+    pub retryable: bool,
 }
 
 /// One column of a result, as `ColumnInfo` describes it.
@@ -204,6 +216,48 @@ pub struct Execution {
     pub update_count: Option<i64>,
     pub columns: Vec<ResultColumn>,
     pub token: Option<String>,
+    /// The list of files that a statement wrote.
+    #[serde(default)]
+    pub manifest: Option<String>,
+    /// How result objects are encrypted, as it was asked for.
+    #[serde(default)]
+    pub encryption: Option<serde_json::Value>,
+    /// Results are Athena's own: no output location, and only GetQueryResults gives them.
+    #[serde(default)]
+    pub managed: bool,
+    /// The rows are those of an earlier query.
+    #[serde(default)]
+    pub reused: bool,
+    /// How old a result may be that is used again, in minutes; `None` if none may be.
+    #[serde(default)]
+    pub reuse_minutes: Option<i64>,
+    #[serde(default)]
+    pub output_rows: Option<i64>,
+    #[serde(default)]
+    pub output_bytes: Option<u64>,
+}
+
+/// A workgroup; its configuration is kept as the API has it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Workgroup {
+    pub name: String,
+    pub description: String,
+    pub disabled: bool,
+    pub configuration: serde_json::Map<String, serde_json::Value>,
+    pub created: f64,
+    pub tags: Vec<serde_json::Value>,
+}
+
+/// A data catalog that was registered beside Glue's.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Catalog {
+    pub name: String,
+    /// LAMBDA, HIVE, GLUE or FEDERATED.
+    pub kind: String,
+    pub description: String,
+    pub parameters: Parameters,
 }
 
 /// Seconds since the epoch with a fraction, as JSON 1.1 writes timestamps.

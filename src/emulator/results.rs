@@ -3,7 +3,7 @@
 //! An object appears whole or not at all: it is written beside its place and renamed when complete.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use prost::Message;
@@ -12,6 +12,9 @@ use super::model::{Execution, ResultColumn};
 
 /// Folder beside the buckets for objects that are being written. No bucket's name starts with a dot.
 pub const UNFINISHED: &str = ".unfinished";
+
+/// The bucket of managed query results: not reachable through S3.
+pub const MANAGED: &str = ".managed";
 
 /// One value of a result row; `None` is NULL.
 pub type Field = Option<String>;
@@ -25,7 +28,7 @@ pub struct ObjectWriter {
 
 impl ObjectWriter {
     pub fn create(buckets: &Path, location: &str) -> io::Result<Self> {
-        let place = path_of(buckets, location).ok_or_else(|| io::Error::other("not an s3:// location"))?;
+        let place = object_path(buckets, location).ok_or_else(|| io::Error::other("not an s3:// location"))?;
         let unfinished = buckets.join(UNFINISHED).join(uuid::Uuid::new_v4().to_string());
         let file = BufWriter::with_capacity(1 << 18, File::create(&unfinished)?);
         Ok(Self { file, unfinished, place })
@@ -72,6 +75,20 @@ pub fn path_of(buckets: &Path, location: &str) -> Option<PathBuf> {
     Some(path)
 }
 
+/// The same for our own objects, which may be managed results.
+fn object_path(buckets: &Path, location: &str) -> Option<PathBuf> {
+    match location.strip_prefix("s3://").and_then(|rest| rest.strip_prefix(MANAGED)) {
+        Some(key) => path_of(&buckets.join(MANAGED), &format!("s3:/{key}")),
+        None => path_of(buckets, location),
+    }
+}
+
+/// The size of an object; `None` if it is not there.
+pub fn size_of(buckets: &Path, location: &str) -> Option<u64> {
+    let metadata = std::fs::metadata(object_path(buckets, location)?).ok()?;
+    metadata.is_file().then(|| metadata.len())
+}
+
 /// Appends a field as Athena's CSV has it: always quoted, except NULL, which is nothing at all.
 pub fn push_csv_field(out: &mut String, field: Option<&str>) {
     if let Some(text) = field {
@@ -95,7 +112,7 @@ pub struct Page {
 /// Reads up to `limit` rows of a finished query's result, starting at the byte `start`.
 pub fn read_page(buckets: &Path, execution: &Execution, start: u64, limit: usize) -> io::Result<Page> {
     let Some(location) = execution.output_location.as_deref() else { return Ok(Page { rows: vec![], next: None }) };
-    let Some(path) = path_of(buckets, location) else { return Ok(Page { rows: vec![], next: None }) };
+    let Some(path) = object_path(buckets, location) else { return Ok(Page { rows: vec![], next: None }) };
     if !location.ends_with(".csv") && !location.ends_with(".txt") {
         return Ok(Page { rows: vec![], next: None });
     }
@@ -123,10 +140,32 @@ struct Counting<R> {
 
 impl<R: BufRead> Counting<R> {
     fn next(&mut self) -> io::Result<Option<u8>> {
-        let mut byte = [0];
-        let count = Read::read(&mut self.inner, &mut byte)?;
-        self.read += count as u64;
-        Ok((count == 1).then_some(byte[0]))
+        let byte = self.inner.fill_buf()?.first().copied();
+        if byte.is_some() {
+            self.inner.consume(1);
+            self.read += 1;
+        }
+        Ok(byte)
+    }
+
+    /// Appends what comes before the next quote, and takes the quote; false at the end.
+    fn until_quote(&mut self, text: &mut Vec<u8>) -> io::Result<bool> {
+        loop {
+            let buffer = self.inner.fill_buf()?;
+            if buffer.is_empty() {
+                return Ok(false);
+            }
+            let (taken, found) = match memchr::memchr(b'"', buffer) {
+                Some(at) => (at + 1, true),
+                None => (buffer.len(), false),
+            };
+            text.extend_from_slice(&buffer[..taken - usize::from(found)]);
+            self.inner.consume(taken);
+            self.read += taken as u64;
+            if found {
+                return Ok(true);
+            }
+        }
     }
 }
 
@@ -137,13 +176,12 @@ fn csv_row<R: BufRead>(reader: &mut Counting<R>) -> io::Result<Option<Vec<Field>
         if byte == b'"' {
             let mut text = Vec::new();
             let after = loop {
+                if !reader.until_quote(&mut text)? {
+                    break None;
+                }
                 match reader.next()? {
-                    Some(b'"') => match reader.next()? {
-                        Some(b'"') => text.push(b'"'),
-                        after => break after,
-                    },
-                    Some(other) => text.push(other),
-                    None => break None,
+                    Some(b'"') => text.push(b'"'),
+                    after => break after,
                 }
             };
             row.push(Some(String::from_utf8_lossy(&text).into_owned()));

@@ -1,183 +1,133 @@
-//! S3 over the bucket folders, by `s3s` and `s3s-fs`.
-//!
-//! Any credentials are accepted: signatures are taken off before `s3s` sees the request, because it could only check
-//! them against a secret it knows. What a signature implies for the body (aws-chunked framing) is undone here too.
+//! S3 over the bucket folders: objects are read by [`objects`], everything else is `s3s`' and `s3s-fs`'.
 
-use std::path::Path;
+mod files;
+mod objects;
+
+use std::path::{Path, PathBuf};
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, Response, header};
-use bytes::{Buf, Bytes, BytesMut};
-use futures::{Stream, StreamExt, stream};
-use s3s::service::{S3Service, S3ServiceBuilder};
+use axum::http::{Method, Request, Response, StatusCode, Uri, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+pub use files::BucketsUnusable;
+use files::Files;
+use objects::Object;
 
 #[derive(Clone)]
 pub struct S3 {
-    service: S3Service,
+    buckets: PathBuf,
+    files: Files,
 }
 
-/// Why the folder of buckets cannot be served.
-#[derive(Debug, thiserror::Error)]
-#[error("the folder of buckets cannot be used: {0}")]
-pub struct BucketsUnusable(String);
+/// What a request is about: `/bucket/key?parameters`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub bucket: String,
+    pub key: String,
+    /// Names of the query's parameters, without those of a signature.
+    pub parameters: Vec<String>,
+}
+
+impl Target {
+    pub fn of(uri: &Uri) -> Self {
+        let decoded = |text: &str| super::engine::unescaped(text);
+        let path = uri.path().trim_start_matches('/');
+        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        let names = uri.query().unwrap_or_default().split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+        let plain = names.filter(|name| !name.is_empty() && !name.starts_with("X-Amz-") && *name != "x-id");
+        Self { bucket: decoded(bucket), key: decoded(key), parameters: plain.map(str::to_owned).collect() }
+    }
+
+    pub fn has(&self, parameter: &str) -> bool {
+        self.parameters.iter().any(|name| name == parameter)
+    }
+
+    /// The operation's name and IAM's action and resource for it.
+    pub fn action(&self, method: &Method) -> (&'static str, &'static str, String) {
+        let bucket = format!("arn:aws:s3:::{}", self.bucket);
+        let object = format!("{bucket}/{}", self.key);
+        if self.bucket.is_empty() {
+            return ("ListBuckets", "s3:ListAllMyBuckets", "*".to_owned());
+        }
+        if self.key.is_empty() {
+            return match method.as_str() {
+                "PUT" => ("CreateBucket", "s3:CreateBucket", bucket),
+                "DELETE" => ("DeleteBucket", "s3:DeleteBucket", bucket),
+                "POST" => ("DeleteObjects", "s3:DeleteObject", format!("{bucket}/*")),
+                "HEAD" => ("HeadBucket", "s3:ListBucket", bucket),
+                _ if self.has("location") => ("GetBucketLocation", "s3:GetBucketLocation", bucket),
+                _ if self.has("uploads") => ("ListMultipartUploads", "s3:ListBucketMultipartUploads", bucket),
+                _ => ("ListObjects", "s3:ListBucket", bucket),
+            };
+        }
+        match method.as_str() {
+            "PUT" | "POST" => ("PutObject", "s3:PutObject", object),
+            "DELETE" if self.has("uploadId") => ("AbortMultipartUpload", "s3:AbortMultipartUpload", object),
+            "DELETE" => ("DeleteObject", "s3:DeleteObject", object),
+            "HEAD" => ("HeadObject", "s3:GetObject", object),
+            _ if self.has("uploadId") => ("ListParts", "s3:ListMultipartUploadParts", object),
+            _ => ("GetObject", "s3:GetObject", object),
+        }
+    }
+}
 
 impl S3 {
     pub fn open(buckets: &Path) -> Result<Self, BucketsUnusable> {
-        let files = s3s_fs::FileSystem::new(buckets).map_err(|error| BucketsUnusable(format!("{error:?}")))?;
-        Ok(Self { service: S3ServiceBuilder::new(files).build() })
+        Ok(Self { buckets: buckets.to_owned(), files: Files::open(buckets)? })
     }
 
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        match self.service.call(anonymous(request)).await {
-            Ok(response) => response.map(Body::new),
-            Err(error) => {
-                tracing::error!(error = ?error, "S3 request failed");
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
-                response
+        let target = Target::of(request.uri());
+        if target.bucket.starts_with('.') {
+            return error(StatusCode::NOT_FOUND, "NoSuchBucket", "The specified bucket does not exist");
+        }
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        if reads && target.parameters.is_empty() && !target.key.is_empty() {
+            if let Some(object) = self.object(&target).await {
+                return object.answer(request.method(), request.headers()).await;
+            }
+            if request.method() == Method::HEAD {
+                return Response::builder().status(StatusCode::NOT_FOUND).body(Body::empty()).unwrap_or_default();
             }
         }
+        self.files.answer(request).await
     }
-}
 
-/// The same request without its signature and without the framing of a signed body.
-fn anonymous(request: Request<Body>) -> Request<s3s::Body> {
-    let (mut parts, body) = request.into_parts();
-    parts.headers.remove(header::AUTHORIZATION);
-    unsign_query(&mut parts.uri);
-    let chunked = is_chunked(&parts.headers);
-    parts.headers.remove("x-amz-content-sha256");
-    if !chunked {
-        return Request::from_parts(parts, s3s::Body::http_body_unsync(body));
-    }
-    if let Some(length) = parts.headers.remove("x-amz-decoded-content-length") {
-        parts.headers.insert(header::CONTENT_LENGTH, length);
-    }
-    parts.headers.remove("x-amz-trailer");
-    let encodings = parts.headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
-    let others: Vec<&str> =
-        encodings.into_iter().flat_map(|v| v.split(',')).map(str::trim).filter(|e| *e != "aws-chunked").collect();
-    match others.join(",").parse() {
-        Ok(value) if !others.is_empty() => parts.headers.insert(header::CONTENT_ENCODING, value),
-        _ => parts.headers.remove(header::CONTENT_ENCODING),
-    };
-    let body = Body::from_stream(unframed(body.into_data_stream()));
-    Request::from_parts(parts, s3s::Body::http_body_unsync(body))
-}
-
-/// Takes the parameters of a presigned URL away.
-fn unsign_query(uri: &mut axum::http::Uri) {
-    let Some(query) = uri.query().filter(|query| query.contains("X-Amz-Signature=")) else { return };
-    let kept: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("X-Amz-")).collect();
-    let path = if kept.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), kept.join("&")) };
-    let mut parts = uri.clone().into_parts();
-    if let Ok(path) = path.parse() {
-        parts.path_and_query = Some(path);
-    }
-    if let Ok(unsigned) = axum::http::Uri::from_parts(parts) {
-        *uri = unsigned;
-    }
-}
-
-fn is_chunked(headers: &HeaderMap) -> bool {
-    headers.get("x-amz-content-sha256").is_some_and(|value| value.as_bytes().starts_with(b"STREAMING-"))
-}
-
-/// The largest line in front of a chunk: its size in hexadecimal and a signature.
-const MAX_CHUNK_LINE: usize = 1024;
-
-/// Undoes aws-chunked framing: `<hex size>[;extension]\r\n<bytes>\r\n` … `0\r\n<trailers>`.
-fn unframed<S, E>(body: S) -> impl Stream<Item = std::io::Result<Bytes>>
-where
-    S: Stream<Item = Result<Bytes, E>> + Unpin,
-    E: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    struct State<S> {
-        body: S,
-        buffer: BytesMut,
-        /// Bytes of the current chunk still to come; `None` between chunks.
-        left: Option<usize>,
-        done: bool,
-    }
-    let state = State { body, buffer: BytesMut::new(), left: None, done: false };
-    stream::unfold(state, |mut state| async move {
-        let fail = |text: &str| std::io::Error::other(format!("aws-chunked body: {text}"));
-        loop {
-            if state.done {
-                return None;
+    async fn object(&self, target: &Target) -> Option<Object> {
+        let location = format!("s3://{}/{}", target.bucket, target.key);
+        let path = super::results::path_of(&self.buckets, &location).filter(|_| !target.key.ends_with('/'))?;
+        let mut object = Object::of(&path)?;
+        // What was uploaded through S3 has its headers beside it; the tag that the upload was answered with too.
+        if self.has_headers(target) {
+            let stored = self.files.head(&target.bucket, &target.key).await?;
+            if let Some(tag) = stored.get(header::ETAG).and_then(|tag| tag.to_str().ok()) {
+                object.etag = tag.to_owned();
             }
-            match state.left {
-                Some(0) if state.buffer.len() >= 2 => {
-                    state.buffer.advance(2);
-                    state.left = None;
-                    continue;
-                }
-                Some(left) if left > 0 && !state.buffer.is_empty() => {
-                    let take = left.min(state.buffer.len());
-                    state.left = Some(left - take);
-                    return Some((Ok(state.buffer.split_to(take).freeze()), state));
-                }
-                None => {
-                    if let Some(end) = memchr::memmem::find(&state.buffer, b"\r\n") {
-                        let line = state.buffer.split_to(end + 2);
-                        let digits = line[..].split(|c| matches!(c, b';' | b'\r')).next().unwrap_or_default();
-                        let size =
-                            std::str::from_utf8(digits).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
-                        match size {
-                            Some(0) => state.done = true,
-                            Some(size) => state.left = Some(size),
-                            None => {
-                                state.done = true;
-                                return Some((Err(fail("a chunk without its size")), state));
-                            }
-                        }
-                        continue;
-                    }
-                    if state.buffer.len() > MAX_CHUNK_LINE {
-                        state.done = true;
-                        return Some((Err(fail("a chunk line without its end")), state));
-                    }
-                }
-                Some(_) => {}
-            }
-            match state.body.next().await {
-                Some(Ok(bytes)) => state.buffer.extend_from_slice(&bytes),
-                Some(Err(error)) => {
-                    state.done = true;
-                    return Some((Err(std::io::Error::other(error)), state));
-                }
-                None => {
-                    state.done = true;
-                    return Some((Err(fail("it ends too early")), state));
-                }
-            }
+            object.stored = stored;
         }
-    })
+        Some(object)
+    }
+
+    /// Whether `s3s-fs` keeps something about the object (its naming: `fs.rs` of that crate).
+    fn has_headers(&self, target: &Target) -> bool {
+        let encoded = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let name = format!(".bucket-{}.object-{}.internal.json", encoded(&target.bucket), encoded(&target.key));
+        self.buckets.join(name).exists()
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn unframe(pieces: &[&'static [u8]]) -> std::io::Result<Vec<u8>> {
-        let body = stream::iter(pieces.iter().map(|piece| Ok::<_, std::io::Error>(Bytes::from_static(piece))));
-        let mut whole = Vec::new();
-        let mut chunks = Box::pin(unframed(body));
-        while let Some(chunk) = chunks.next().await {
-            whole.extend_from_slice(&chunk?);
-        }
-        Ok(whole)
-    }
-
-    #[tokio::test]
-    async fn framing_is_undone_wherever_the_pieces_are_cut() {
-        let framed: &[u8] = b"5;chunk-signature=abc\r\nhello\r\n6\r\n world\r\n0\r\nx-amz-checksum-crc32:AAAA\r\n\r\n";
-        assert_eq!(unframe(&[framed]).await.expect("whole"), b"hello world");
-        for cut in 1..framed.len() {
-            let (a, b) = framed.split_at(cut);
-            assert_eq!(unframe(&[a, b]).await.expect("whole"), b"hello world", "cut at {cut}");
-        }
-        assert!(unframe(&[b"5\r\nhel"]).await.is_err());
-        assert!(unframe(&[b"zz\r\n"]).await.is_err());
-    }
+/// A refusal in S3's XML.
+pub fn error(status: StatusCode, code: &str, message: &str) -> Response<Body> {
+    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message><RequestId>{}</RequestId></Error>",
+        escape(code),
+        escape(message),
+        uuid::Uuid::new_v4()
+    );
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/xml"));
+    response
 }

@@ -11,7 +11,9 @@ use redb::{Database as Redb, Durability, ReadableDatabase, ReadableTable, TableD
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::model::{Database, Execution, Failure, Partition, State, Table, now};
+use super::model::{
+    Catalog, Database, Execution, Failure, Parameters, Partition, Prepared, State, Table, Workgroup, now,
+};
 
 /// Separates the parts of a key: sorts before everything a name may contain.
 const SEPARATOR: char = '\u{0}';
@@ -26,6 +28,14 @@ const EXECUTIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("execution
 /// Newest first: the key counts down.
 const HISTORY: TableDefinition<&str, &str> = TableDefinition::new("history");
 const TOKENS: TableDefinition<&str, &str> = TableDefinition::new("tokens");
+const WORKGROUPS: TableDefinition<&str, &[u8]> = TableDefinition::new("workgroups");
+const PREPARED: TableDefinition<&str, &[u8]> = TableDefinition::new("prepared_statements");
+const CATALOGS: TableDefinition<&str, &[u8]> = TableDefinition::new("data_catalogs");
+/// Lake Formation: tag keys with their values, and the tags of resources.
+const TAGS: TableDefinition<&str, &[u8]> = TableDefinition::new("lf_tags");
+const RESOURCE_TAGS: TableDefinition<&str, &[u8]> = TableDefinition::new("lf_resource_tags");
+/// The last result of a text in its context, for result reuse.
+const REUSE: TableDefinition<&str, &str> = TableDefinition::new("reuse");
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -62,7 +72,10 @@ impl Store {
         store.write(Durability::Immediate, |txn| {
             txn.open_table(DATABASES).map_err(broken)?;
             txn.open_table(TABLES).map_err(broken)?;
-            txn.open_table(PARTITIONS).map_err(broken)?;
+            for definition in [PARTITIONS, WORKGROUPS, PREPARED, CATALOGS, TAGS, RESOURCE_TAGS] {
+                txn.open_table(definition).map_err(broken)?;
+            }
+            txn.open_table(REUSE).map_err(broken)?;
             let mut executions = txn.open_table(EXECUTIONS).map_err(broken)?;
             let mut interrupted = Vec::new();
             let mut expired = Vec::new();
@@ -77,6 +90,7 @@ impl Store {
                         category: 1,
                         error_type: 0,
                         message: "INTERNAL_ERROR: the endpoint was restarted while the query ran".into(),
+                        retryable: true,
                     });
                     interrupted.push(execution);
                 }
@@ -93,6 +107,8 @@ impl Store {
                     tokens.remove(token.as_str()).map_err(broken)?;
                 }
             }
+            let mut reuse = txn.open_table(REUSE).map_err(broken)?;
+            reuse.retain(|_, id| executions.get(id).is_ok_and(|known| known.is_some())).map_err(broken)?;
             Ok(())
         })?;
         Ok(store)
@@ -133,6 +149,28 @@ impl Store {
     /// Tables of a database by name: at most `limit` of those after the name `after`.
     pub fn tables(&self, database: &str, after: Option<&str>, limit: usize) -> Result<Vec<Table>> {
         self.range(TABLES, &format!("{database}{SEPARATOR}"), after, limit)
+    }
+
+    /// The same for tables that pass a test; read in pieces, so that a page of a long list costs a page.
+    pub fn tables_matching(
+        &self,
+        database: &str,
+        after: Option<&str>,
+        limit: usize,
+        keep: impl Fn(&Table) -> bool,
+    ) -> Result<Vec<Table>> {
+        let mut after = after.map(str::to_owned);
+        let mut found = Vec::new();
+        loop {
+            let chunk = self.tables(database, after.as_deref(), limit)?;
+            let read_all = chunk.len() < limit;
+            after = chunk.last().map(|table| table.name.clone());
+            found.extend(chunk.into_iter().filter(&keep));
+            if read_all || found.len() >= limit {
+                found.truncate(limit);
+                return Ok(found);
+            }
+        }
     }
 
     /// Adds or replaces a table.
@@ -177,6 +215,122 @@ impl Store {
                 let key = partition_key(&partition.database_name, &partition.table_name, &partition.values);
                 table.insert(key.as_str(), encode(partition)?.as_slice()).map_err(broken)?;
             }
+            Ok(())
+        })
+    }
+
+    /// Removes partitions of a table in one transaction.
+    pub fn drop_partitions(&self, database: &str, table: &str, dropped: &[Vec<String>]) -> Result<()> {
+        self.write(Durability::Immediate, |txn| {
+            let mut partitions = txn.open_table(PARTITIONS).map_err(broken)?;
+            for values in dropped {
+                partitions.remove(partition_key(database, table, values).as_str()).map_err(broken)?;
+            }
+            Ok(())
+        })
+    }
+
+    pub fn workgroup(&self, name: &str) -> Result<Option<Workgroup>> {
+        self.get(WORKGROUPS, name)
+    }
+
+    pub fn workgroups(&self) -> Result<Vec<Workgroup>> {
+        self.range(WORKGROUPS, "", None, usize::MAX)
+    }
+
+    pub fn put_workgroup(&self, workgroup: &Workgroup) -> Result<()> {
+        self.put(WORKGROUPS, &workgroup.name, workgroup)
+    }
+
+    /// Removes a workgroup with its prepared statements.
+    pub fn drop_workgroup(&self, name: &str) -> Result<()> {
+        let prefix = format!("{name}{SEPARATOR}");
+        let end = end_of(&prefix);
+        self.write(Durability::Immediate, |txn| {
+            txn.open_table(WORKGROUPS).map_err(broken)?.remove(name).map_err(broken)?;
+            let mut prepared = txn.open_table(PREPARED).map_err(broken)?;
+            prepared.retain_in(prefix.as_str()..end.as_str(), |_, _| false).map_err(broken)?;
+            Ok(())
+        })
+    }
+
+    pub fn prepared(&self, workgroup: &str, name: &str) -> Result<Option<Prepared>> {
+        self.get(PREPARED, &format!("{workgroup}{SEPARATOR}{name}"))
+    }
+
+    /// Prepared statements of a workgroup by name: at most `limit` of those after the name `after`.
+    pub fn prepared_statements(&self, workgroup: &str, after: Option<&str>, limit: usize) -> Result<Vec<Prepared>> {
+        self.range(PREPARED, &format!("{workgroup}{SEPARATOR}"), after, limit)
+    }
+
+    pub fn put_prepared(&self, prepared: &Prepared) -> Result<()> {
+        self.put(PREPARED, &format!("{}{SEPARATOR}{}", prepared.workgroup, prepared.name), prepared)
+    }
+
+    /// Removes a prepared statement; false if there was none.
+    pub fn drop_prepared(&self, workgroup: &str, name: &str) -> Result<bool> {
+        self.remove(PREPARED, &format!("{workgroup}{SEPARATOR}{name}"))
+    }
+
+    pub fn catalog(&self, name: &str) -> Result<Option<Catalog>> {
+        self.get(CATALOGS, &name.to_lowercase())
+    }
+
+    pub fn catalogs(&self) -> Result<Vec<Catalog>> {
+        self.range(CATALOGS, "", None, usize::MAX)
+    }
+
+    pub fn put_catalog(&self, catalog: &Catalog) -> Result<()> {
+        self.put(CATALOGS, &catalog.name.to_lowercase(), catalog)
+    }
+
+    pub fn drop_catalog(&self, name: &str) -> Result<bool> {
+        self.remove(CATALOGS, &name.to_lowercase())
+    }
+
+    /// The values a Lake Formation tag may have.
+    pub fn tag(&self, key: &str) -> Result<Option<Vec<String>>> {
+        self.get(TAGS, key)
+    }
+
+    pub fn tags(&self) -> Result<Vec<(String, Vec<String>)>> {
+        let txn = self.file.begin_read().map_err(broken)?;
+        let table = txn.open_table(TAGS).map_err(broken)?;
+        let mut tags = Vec::new();
+        for row in table.iter().map_err(broken)? {
+            let (key, values) = row.map_err(broken)?;
+            tags.push((key.value().to_owned(), decode(values.value())?));
+        }
+        Ok(tags)
+    }
+
+    pub fn put_tag(&self, key: &str, values: &[String]) -> Result<()> {
+        self.put(TAGS, key, &values)
+    }
+
+    pub fn drop_tag(&self, key: &str) -> Result<bool> {
+        self.remove(TAGS, key)
+    }
+
+    /// The tags of a resource: key → value.
+    pub fn resource_tags(&self, resource: &str) -> Result<Parameters> {
+        Ok(self.get(RESOURCE_TAGS, resource)?.unwrap_or_default())
+    }
+
+    pub fn put_resource_tags(&self, resource: &str, tags: &Parameters) -> Result<()> {
+        self.put(RESOURCE_TAGS, resource, tags)
+    }
+
+    /// The query that last answered this text in this context.
+    pub fn reusable(&self, key: &str) -> Result<Option<String>> {
+        let txn = self.file.begin_read().map_err(broken)?;
+        let table = txn.open_table(REUSE).map_err(broken)?;
+        Ok(table.get(key).map_err(broken)?.map(|id| id.value().to_owned()))
+    }
+
+    pub fn put_reusable(&self, key: &str, id: &str) -> Result<()> {
+        self.write(Durability::None, |txn| {
+            txn.open_table(REUSE).map_err(broken)?.insert(key, id).map_err(broken)?;
             Ok(())
         })
     }
@@ -247,6 +401,14 @@ impl Store {
         self.write(Durability::Immediate, |txn| {
             txn.open_table(definition).map_err(broken)?.insert(key, bytes.as_slice()).map_err(broken)?;
             Ok(())
+        })
+    }
+
+    fn remove(&self, definition: TableDefinition<&str, &[u8]>, key: &str) -> Result<bool> {
+        self.write(Durability::Immediate, |txn| {
+            let mut table = txn.open_table(definition).map_err(broken)?;
+            let removed = table.remove(key).map_err(broken)?.is_some();
+            Ok(removed)
         })
     }
 

@@ -4,26 +4,108 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::api::{Answer, ApiError, input, page_place, page_token};
-use super::super::model::{Column, DEFAULT_CATALOG, Database, Parameters, Table};
+use super::super::model::{Catalog, Column, DEFAULT_CATALOG, Database, Parameters, Table};
 use super::super::store::Store;
 use super::{invalid_token, page_size};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct GetDataCatalog {
+struct NamedCatalog {
     name: String,
+    #[serde(rename = "Type")]
+    kind: Option<String>,
+    description: Option<String>,
+    #[serde(default)]
+    parameters: Parameters,
 }
 
-pub fn get(body: &[u8]) -> Answer {
-    let asked: GetDataCatalog = input(body)?;
-    if !asked.name.eq_ignore_ascii_case(DEFAULT_CATALOG) {
-        return Err(ApiError::invalid_input(format!("Data catalog {} is not found.", asked.name)));
+/// Names of S3 Tables catalogs hold a slash.
+const S3_TABLES: &str = "s3tablescatalog/";
+
+fn missing(name: &str) -> ApiError {
+    ApiError::invalid_input(format!("Data catalog {name} is not found."))
+}
+
+pub fn create(store: &Store, body: &[u8]) -> Answer {
+    let asked: NamedCatalog = input(body)?;
+    let kind = asked.kind.unwrap_or_default();
+    if !["LAMBDA", "GLUE", "HIVE", "FEDERATED"].contains(&kind.as_str()) {
+        return Err(ApiError::invalid_input(format!(
+            "1 validation error detected: Value '{kind}' at 'type' failed to satisfy constraint: Member must satisfy enum \
+             value set: [LAMBDA, GLUE, HIVE, FEDERATED]"
+        )));
     }
-    Ok(json!({ "DataCatalog": { "Name": DEFAULT_CATALOG, "Type": "GLUE", "Parameters": {} } }))
+    if asked.name.eq_ignore_ascii_case(DEFAULT_CATALOG) || store.catalog(&asked.name)?.is_some() {
+        return Err(ApiError::invalid_input(format!("Data catalog {} already exists.", asked.name)));
+    }
+    store.put_catalog(&Catalog {
+        name: asked.name,
+        kind,
+        description: asked.description.unwrap_or_default(),
+        parameters: asked.parameters,
+    })?;
+    Ok(json!({}))
 }
 
-pub fn list(_: &[u8]) -> Answer {
-    Ok(json!({ "DataCatalogsSummary": [{ "CatalogName": DEFAULT_CATALOG, "Type": "GLUE" }] }))
+pub fn get(store: &Store, body: &[u8]) -> Answer {
+    let asked: NamedCatalog = input(body)?;
+    if asked.name.eq_ignore_ascii_case(DEFAULT_CATALOG) {
+        return Ok(json!({ "DataCatalog": { "Name": DEFAULT_CATALOG, "Type": "GLUE", "Parameters": {} } }));
+    }
+    let found = store.catalog(&asked.name)?.ok_or_else(|| missing(&asked.name))?;
+    Ok(json!({ "DataCatalog": {
+        "Name": found.name,
+        "Type": found.kind,
+        "Description": found.description,
+        "Parameters": found.parameters,
+        "Status": "CREATE_COMPLETE",
+    } }))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Paged {
+    next_token: Option<String>,
+    max_results: Option<i64>,
+}
+
+pub fn list(store: &Store, body: &[u8]) -> Answer {
+    let asked: Paged = input(body)?;
+    let size = match asked.max_results {
+        Some(size) => page_size(Some(size), 50)?.max(2),
+        None => 50,
+    };
+    let after = asked.next_token.map(|token| page_place(&token).ok_or_else(invalid_token)).transpose()?;
+    let mut all = vec![(DEFAULT_CATALOG.to_owned(), "GLUE".to_owned())];
+    all.extend(store.catalogs()?.into_iter().map(|catalog| (catalog.name, catalog.kind)));
+    let start = after.map_or(0, |after| all.iter().position(|(name, _)| *name == after).map_or(all.len(), |at| at + 1));
+    let page = &all[start..all.len().min(start + size)];
+    let summary = |(name, kind): &(String, String)| json!({ "CatalogName": name, "Type": kind });
+    let mut answer = json!({ "DataCatalogsSummary": page.iter().map(summary).collect::<Vec<_>>() });
+    if let (true, Some((last, _))) = (start + size < all.len(), page.last()) {
+        answer["NextToken"] = json!(page_token(last));
+    }
+    Ok(answer)
+}
+
+pub fn update(store: &Store, body: &[u8]) -> Answer {
+    let asked: NamedCatalog = input(body)?;
+    let mut found = store.catalog(&asked.name)?.ok_or_else(|| missing(&asked.name))?;
+    found.kind = asked.kind.unwrap_or(found.kind);
+    found.description = asked.description.unwrap_or(found.description);
+    if !asked.parameters.is_empty() {
+        found.parameters = asked.parameters;
+    }
+    store.put_catalog(&found)?;
+    Ok(json!({}))
+}
+
+pub fn delete(store: &Store, body: &[u8]) -> Answer {
+    let asked: NamedCatalog = input(body)?;
+    if !store.drop_catalog(&asked.name)? {
+        return Err(missing(&asked.name));
+    }
+    Ok(json!({}))
 }
 
 #[derive(Deserialize)]
@@ -38,12 +120,22 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(body: &[u8]) -> Result<Self, ApiError> {
+    fn read(store: &Store, body: &[u8]) -> Result<Self, ApiError> {
         let asked: Self = input(body)?;
-        if !asked.catalog_name.eq_ignore_ascii_case(DEFAULT_CATALOG) {
-            return Err(ApiError::metadata(format!("Data catalog {} is not found.", asked.catalog_name)));
+        if asked.catalog_name.eq_ignore_ascii_case(DEFAULT_CATALOG) {
+            return Ok(asked);
         }
-        Ok(asked)
+        match store.catalog(&asked.catalog_name)? {
+            // Registered, but nothing here can call its Lambda or reach its metastore.
+            Some(catalog) => {
+                let kind = if catalog.name.starts_with(S3_TABLES) { "S3 Tables" } else { &catalog.kind };
+                Err(ApiError::metadata(format!(
+                    "the embedded endpoint does not list {kind} catalogs: {}",
+                    catalog.name
+                )))
+            }
+            None => Err(ApiError::metadata(format!("Data catalog {} is not found.", asked.catalog_name))),
+        }
     }
 
     fn database(&self, store: &Store) -> Result<Database, ApiError> {
@@ -59,12 +151,12 @@ impl Asked {
 }
 
 pub fn get_database(store: &Store, body: &[u8]) -> Answer {
-    let database = Asked::read(body)?.database(store)?;
+    let database = Asked::read(store, body)?.database(store)?;
     Ok(json!({ "Database": describe_database(&database) }))
 }
 
 pub fn list_databases(store: &Store, body: &[u8]) -> Answer {
-    let asked = Asked::read(body)?;
+    let asked = Asked::read(store, body)?;
     let (size, after) = (page_size(asked.max_results, 50)?, asked.after()?);
     let mut page = store.databases()?;
     page.retain(|database| after.as_ref().is_none_or(|after| database.name > *after));
@@ -78,7 +170,7 @@ pub fn list_databases(store: &Store, body: &[u8]) -> Answer {
 }
 
 pub fn get_table(store: &Store, body: &[u8]) -> Answer {
-    let asked = Asked::read(body)?;
+    let asked = Asked::read(store, body)?;
     let database = asked.database(store)?;
     let name = asked.table_name.unwrap_or_default().to_lowercase();
     let table = store.table(&database.name, &name)?;
@@ -87,7 +179,7 @@ pub fn get_table(store: &Store, body: &[u8]) -> Answer {
 }
 
 pub fn list_tables(store: &Store, body: &[u8]) -> Answer {
-    let asked = Asked::read(body)?;
+    let asked = Asked::read(store, body)?;
     let database = asked.database(store)?;
     let size = page_size(asked.max_results, 50)?;
     let pattern = match asked.expression.as_deref() {
@@ -97,8 +189,8 @@ pub fn list_tables(store: &Store, body: &[u8]) -> Answer {
         ),
         None => None,
     };
-    let mut tables = store.tables(&database.name, asked.after()?.as_deref(), usize::MAX)?;
-    tables.retain(|table| pattern.as_ref().is_none_or(|pattern| pattern.is_match(&table.name)));
+    let keep = |table: &Table| pattern.as_ref().is_none_or(|pattern| pattern.is_match(&table.name));
+    let mut tables = store.tables_matching(&database.name, asked.after()?.as_deref(), size + 1, keep)?;
     let more = tables.len() > size;
     tables.truncate(size);
     let mut answer = json!({ "TableMetadataList": tables.iter().map(describe_table).collect::<Vec<_>>() });

@@ -16,7 +16,7 @@ use datafusion::logical_expr::{
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::cast::external;
-use super::types;
+use super::{functions, types};
 use crate::emulator::model::Failure;
 
 /// The largest precision there is.
@@ -33,6 +33,13 @@ impl ExprPlanner for TrinoArithmetic {
             if (float(&expr.left) && number(&expr.right)) || (float(&expr.right) && number(&expr.left)) {
                 let args = vec![cast(expr.left, DataType::Float64), cast(expr.right, DataType::Float64)];
                 return Ok(PlannerResult::Planned(comparison.function().call(args)));
+            }
+        }
+        if expr.op == BinaryOperator::StringConcat {
+            let texts = |side: &Expr| side.get_type(schema).is_ok_and(|t| is_text(&t) || t == DataType::Null);
+            if !texts(&expr.left) || !texts(&expr.right) {
+                let concat = functions::named("athena_concat").expect("it is in the table");
+                return Ok(PlannerResult::Planned(concat.call(vec![expr.left, expr.right])));
             }
         }
         let Some(operation) = Operation::of(&expr.op) else { return Ok(PlannerResult::Original(expr)) };

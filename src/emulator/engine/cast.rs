@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveTime};
 use datafusion::arrow::array::cast::AsArray;
 use datafusion::arrow::array::types::*;
 use datafusion::arrow::array::{
-    Array, ArrayRef, BooleanArray, Date32Array, Float64Array, StringBuilder, TimestampNanosecondArray,
+    Array, ArrayRef, BooleanArray, Date32Array, Float64Array, ListArray, MapArray, StringBuilder, StructArray,
+    TimestampNanosecondArray,
 };
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, FieldRef, TimeUnit};
@@ -19,9 +20,10 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::{text, types};
+use super::{errors, functions, text, types, zones};
 use crate::emulator::model::Failure;
-use crate::emulator::sql::functions;
+use crate::emulator::sql::functions::{CAST, TRY_CAST};
+use crate::emulator::sql::rewrite::Places;
 use crate::types::AthenaType;
 use crate::types::value::ColumnBuilder;
 
@@ -39,7 +41,7 @@ pub fn functions() -> [ScalarUDF; 2] {
 
 impl ScalarUDFImpl for Cast {
     fn name(&self) -> &str {
-        if self.safe { functions::TRY_CAST } else { functions::CAST }
+        if self.safe { TRY_CAST } else { CAST }
     }
 
     fn signature(&self) -> &Signature {
@@ -59,7 +61,16 @@ impl ScalarUDFImpl for Cast {
         if !castable(&source, &target) {
             return Err(external(Failure::type_mismatch(format!("Cannot cast {source} to {target}"))));
         }
-        Ok(Arc::new(types::field(self.name(), &target).map_err(external)?))
+        let field = types::field(self.name(), &target).map_err(external)?;
+        let zone = match (args.arg_fields[0].data_type(), args.scalar_arguments[0]) {
+            (DataType::Timestamp(_, Some(zone)), _) => zone.to_string(),
+            (_, Some(ScalarValue::Utf8(Some(text)))) if matches!(target, AthenaType::TimestampWithTimeZone(_)) => {
+                zone_in(text).map_err(external)?
+            }
+            _ => zones::UTC.to_owned(),
+        };
+        let data_type = types::in_zone(field.data_type().clone(), &zone);
+        Ok(Arc::new(field.with_data_type(data_type)))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -67,12 +78,13 @@ impl ScalarUDFImpl for Cast {
         let source = source_type(&args.arg_fields[0])?;
         let scalar = matches!(args.args[0], ColumnarValue::Scalar(_));
         let values = args.args[0].to_array(if scalar { 1 } else { args.number_rows })?;
-        let cast = cast_array(&values, &source, &target, self.safe)?;
-        if scalar {
-            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&cast, 0)?))
-        } else {
-            Ok(ColumnarValue::Array(cast))
-        }
+        let zone = match args.return_field.data_type() {
+            DataType::Timestamp(_, Some(zone)) => zone.to_string(),
+            _ => zones::UTC.to_owned(),
+        };
+        let cast = cast_array(&values, &source, &target, self.safe, &zone)?;
+        let cast = kernel(&cast, args.return_field.data_type(), false)?;
+        if scalar { Ok(ColumnarValue::Scalar(self::scalar(&cast)?)) } else { Ok(ColumnarValue::Array(cast)) }
     }
 }
 
@@ -86,6 +98,44 @@ fn source_type(field: &FieldRef) -> Result<AthenaType> {
 
 fn target(name: &str) -> Result<AthenaType> {
     AthenaType::parse(name).map_err(|fault| external(Failure::invalid_query(fault.to_string())))
+}
+
+/// The zone that a text names behind its time; UTC where it names none.
+fn zone_in(text: &str) -> std::result::Result<String, Failure> {
+    let complete = complete_time(text.trim(), &AthenaType::TimestampWithTimeZone(None));
+    match complete.splitn(3, ' ').nth(2) {
+        Some(zone) => zones::named(zone),
+        None => Ok(zones::UTC.to_owned()),
+    }
+}
+
+/// The array as another type by the rules of CAST; for implicit conversions, which never fail to be possible.
+pub fn convert(values: &ArrayRef, source: &AthenaType, target: &AthenaType) -> std::result::Result<ArrayRef, Failure> {
+    let zone = match values.data_type() {
+        DataType::Timestamp(_, Some(zone)) => zone.to_string(),
+        _ => zones::UTC.to_owned(),
+    };
+    cast_array(values, source, target, false, &zone).map_err(|error| errors::failure(&error, &Places::default()))
+}
+
+/// The same with NULL for what is no value of the target.
+pub fn convert_safely(
+    values: &ArrayRef,
+    source: &AthenaType,
+    target: &AthenaType,
+) -> std::result::Result<ArrayRef, Failure> {
+    cast_array(values, source, target, true, zones::UTC).map_err(|error| errors::failure(&error, &Places::default()))
+}
+
+/// One value as a scalar of exactly the array's type: DataFusion's own way loses the metadata of nested fields.
+pub fn scalar(array: &ArrayRef) -> Result<ScalarValue> {
+    let first = array.slice(0, 1);
+    Ok(match array.data_type() {
+        DataType::List(_) => ScalarValue::List(Arc::new(first.as_list::<i32>().clone())),
+        DataType::Struct(_) => ScalarValue::Struct(Arc::new(first.as_struct().clone())),
+        DataType::Map(..) => ScalarValue::Map(Arc::new(first.as_map().clone())),
+        _ => ScalarValue::try_from_array(array, 0)?,
+    })
 }
 
 pub fn external(failure: Failure) -> DataFusionError {
@@ -107,33 +157,85 @@ fn castable(source: &AthenaType, target: &AthenaType) -> bool {
     if source == target || *source == Unknown {
         return true;
     }
+    let is_moment = |t: &AthenaType| matches!(t, Date | Timestamp(_) | TimestampWithTimeZone(_));
     match (source, target) {
         (s, t) if is_number(s) && is_number(t) => true,
         (s, t) if is_text(s) && is_text(t) => true,
-        (s, Boolean) => is_number(s) || is_text(s),
-        (Boolean, t) => is_number(t) || is_text(t),
-        (s, Json | Varbinary) => is_text(s),
-        (s, Uuid | Ipaddress) => is_text(s),
-        (Json | Uuid | Ipaddress, t) => is_text(t),
-        (s, t) if is_text(t) => is_number(s) || matches!(s, Date | Time(_) | Timestamp(_) | TimestampWithTimeZone(_)),
-        (s, t) if is_text(s) => is_number(t) || matches!(t, Date | Time(_) | Timestamp(_) | TimestampWithTimeZone(_)),
-        (Date | Timestamp(_) | TimestampWithTimeZone(_), Date | Timestamp(_) | TimestampWithTimeZone(_)) => true,
-        (Time(_), Time(_)) => true,
-        (IntervalDayToSecond, IntervalDayToSecond) => true,
-        (IntervalDayToSecond, IntervalYearToMonth) => true,
+        (s, Boolean) => is_number(s) || is_text(s) || *s == Json,
+        (Boolean, t) => is_number(t) || is_text(t) || *t == Json,
+        (s, Json) => is_number(s) || is_text(s) || is_moment(s) || holds(s, |inner| castable(inner, &Json)),
+        (Json, t) => is_number(t) || is_text(t) || is_moment(t) || holds(t, |inner| castable(&Json, inner)),
+        (s, Varbinary) => is_text(s) || *s == Uuid,
+        (s, Uuid | Ipaddress | TimeWithTimeZone(_)) => is_text(s),
+        (Uuid | Ipaddress | TimeWithTimeZone(_) | IntervalDayToSecond | IntervalYearToMonth, t) if is_text(t) => true,
+        (s, t) if is_text(t) => is_number(s) || is_moment(s) || matches!(s, Time(_)),
+        (s, t) if is_text(s) => is_number(t) || is_moment(t) || matches!(t, Time(_)),
+        (s, t) if is_moment(s) && is_moment(t) => true,
+        (Timestamp(_) | TimestampWithTimeZone(_) | Time(_), Time(_)) => true,
+        (IntervalDayToSecond, IntervalDayToSecond | IntervalYearToMonth) => true,
         (Array(Some(s)), Array(Some(t))) => castable(s, t),
+        (Map(Some(s)), Map(Some(t))) => castable(&s.0, &t.0) && castable(&s.1, &t.1),
+        (Row(Some(s)), Row(Some(t))) if s.len() == t.len() => {
+            s.iter().zip(t).all(|(s, t)| castable(&s.data_type, &t.data_type))
+        }
         _ => false,
     }
 }
 
-/// Casts a whole array. `safe` makes NULL of what cannot be cast.
-fn cast_array(values: &ArrayRef, source: &AthenaType, target: &AthenaType, safe: bool) -> Result<ArrayRef> {
+/// Whether all types inside a nested type pass; keys of maps become names of fields and may be anything with a text.
+fn holds(t: &AthenaType, passes: impl Fn(&AthenaType) -> bool) -> bool {
+    match t {
+        AthenaType::Json => true,
+        AthenaType::Array(Some(element)) => passes(element),
+        AthenaType::Map(Some(entry)) => passes(&entry.1),
+        AthenaType::Row(Some(fields)) => fields.iter().all(|field| passes(&field.data_type)),
+        _ => false,
+    }
+}
+
+/// Casts a whole array. `safe` makes NULL of what cannot be cast; `zone` is the one a zoned result has.
+fn cast_array(values: &ArrayRef, source: &AthenaType, target: &AthenaType, safe: bool, zone: &str) -> Result<ArrayRef> {
     use AthenaType::*;
     let arrow_target = types::arrow(target).map_err(external)?;
-    if values.data_type() == &arrow_target && !matches!(target, Varchar(Some(_)) | Char(_) | Json | Uuid | Ipaddress) {
+    if source == target {
         return Ok(Arc::clone(values));
     }
     match (source, target) {
+        (Array(_) | Map(_) | Row(_) | Json, _) | (_, Json) if safe => nested_safely(values, source, target, zone),
+        (_, Json) => functions::to_json(values, source).map_err(external),
+        (Json, _) => json_to(values, target),
+        (Array(Some(s)), Array(Some(t))) => {
+            let lists = kernel(values, &types::arrow(source).map_err(external)?, false)?;
+            let lists = lists.as_list::<i32>();
+            let DataType::List(item) = arrow_target else { return exec_err!("an array is a list") };
+            let items = cast_array(lists.values(), s, t, false, zone)?;
+            let items = kernel(&items, item.data_type(), false)?;
+            Ok(Arc::new(ListArray::try_new(item, lists.offsets().clone(), items, lists.nulls().cloned())?))
+        }
+        (Map(Some(s)), Map(Some(t))) => {
+            let maps = values.as_map();
+            let DataType::Map(entries, _) = arrow_target else { return exec_err!("a map is a map") };
+            let DataType::Struct(fields) = entries.data_type() else { return exec_err!("a map has entries") };
+            let keys = kernel(&cast_array(maps.keys(), &s.0, &t.0, false, zone)?, fields[0].data_type(), false)?;
+            let items = kernel(&cast_array(maps.values(), &s.1, &t.1, false, zone)?, fields[1].data_type(), false)?;
+            let rows = StructArray::try_new(fields.clone(), vec![keys, items], None)?;
+            let offsets = maps.offsets().clone();
+            Ok(Arc::new(MapArray::try_new(entries, offsets, rows, maps.nulls().cloned(), false)?))
+        }
+        (Row(Some(s)), Row(Some(t))) => {
+            let rows = values.as_struct();
+            let DataType::Struct(fields) = arrow_target else { return exec_err!("a row is a struct") };
+            let mut columns = Vec::with_capacity(fields.len());
+            for (((column, s), t), field) in rows.columns().iter().zip(s).zip(t).zip(&fields) {
+                let column = cast_array(column, &s.data_type, &t.data_type, false, zone)?;
+                columns.push(kernel(&column, field.data_type(), false)?);
+            }
+            Ok(Arc::new(StructArray::try_new(fields, columns, rows.nulls().cloned())?))
+        }
+        (TimestampWithTimeZone(_), Timestamp(_) | Date | Time(_)) if !in_utc(values) => {
+            let local = functions::clock_times(values).map_err(external)?;
+            cast_array(&local, &Timestamp(Some(6)), target, safe, zones::UTC)
+        }
         (Unknown, _) => Ok(datafusion::arrow::array::new_null_array(&arrow_target, values.len())),
         (s, t) if is_text(t) => {
             let limit = match t {
@@ -142,7 +244,7 @@ fn cast_array(values: &ArrayRef, source: &AthenaType, target: &AthenaType, safe:
             };
             to_text(values, s, limit)
         }
-        (s, t) if is_text(s) => from_text(values, t, &arrow_target, safe),
+        (s, t) if is_text(s) => from_text(values, t, &arrow_target, safe, zone),
         (Real | Double, Tinyint | Smallint | Integer | Bigint) => {
             let doubles = kernel(values, &DataType::Float64, true)?;
             let rounded: Float64Array = doubles.as_primitive::<Float64Type>().unary(f64::round);
@@ -164,7 +266,7 @@ fn cast_array(values: &ArrayRef, source: &AthenaType, target: &AthenaType, safe:
             let array: datafusion::arrow::array::IntervalYearMonthArray = months.collect();
             Ok(Arc::new(array))
         }
-        (TimestampWithTimeZone(_), Timestamp(_)) => {
+        (TimestampWithTimeZone(_), Timestamp(_) | Date | Time(_)) => {
             let DataType::Timestamp(unit, _) = values.data_type() else { return exec_err!("not a timestamp") };
             let plain = DataType::Timestamp(*unit, None);
             kernel(&kernel(values, &plain, safe)?, &arrow_target, safe)
@@ -224,7 +326,48 @@ fn scientific(out: &mut String, value: f64, shortest: &str) {
     out.push_str(exponent);
 }
 
-fn from_text(values: &ArrayRef, target: &AthenaType, arrow_target: &DataType, safe: bool) -> Result<ArrayRef> {
+fn in_utc(values: &ArrayRef) -> bool {
+    matches!(values.data_type(), DataType::Timestamp(_, Some(zone)) if zone.as_ref() == zones::UTC)
+}
+
+/// JSON texts as another type.
+fn json_to(values: &ArrayRef, target: &AthenaType) -> Result<ArrayRef> {
+    let texts = kernel(values, &DataType::Utf8, false)?;
+    let parse = |text: Option<&str>| {
+        text.map(|text| {
+            serde_json::from_str::<serde_json::Value>(text)
+                .map_err(|error| external(Failure::invalid_cast(format!("Cannot cast to {target}: {error}"))))
+        })
+        .transpose()
+    };
+    let parsed: Vec<Option<serde_json::Value>> = texts.as_string::<i32>().iter().map(parse).collect::<Result<_>>()?;
+    let parsed: Vec<Option<&serde_json::Value>> = parsed.iter().map(Option::as_ref).collect();
+    functions::from_json(&parsed, target).map_err(external)
+}
+
+/// TRY_CAST of nested values: a row that cannot be cast as a whole is NULL.
+fn nested_safely(values: &ArrayRef, source: &AthenaType, target: &AthenaType, zone: &str) -> Result<ArrayRef> {
+    if let Ok(cast) = cast_array(values, source, target, false, zone) {
+        return Ok(cast);
+    }
+    let arrow_target = types::arrow(target).map_err(external)?;
+    let null = datafusion::arrow::array::new_null_array(&arrow_target, 1);
+    let one = |row| {
+        let cast = cast_array(&values.slice(row, 1), source, target, false, zone);
+        cast.and_then(|cast| kernel(&cast, &arrow_target, false)).unwrap_or_else(|_| Arc::clone(&null))
+    };
+    let rows: Vec<ArrayRef> = (0..values.len()).map(one).collect();
+    let rows: Vec<&dyn Array> = rows.iter().map(AsRef::as_ref).collect();
+    Ok(datafusion::arrow::compute::concat(&rows)?)
+}
+
+fn from_text(
+    values: &ArrayRef,
+    target: &AthenaType,
+    arrow_target: &DataType,
+    safe: bool,
+    zone: &str,
+) -> Result<ArrayRef> {
     let strings = kernel(values, &DataType::Utf8, false)?;
     let strings = strings.as_string::<i32>();
     let refuse = |text: &str| -> Result<()> {
@@ -272,9 +415,12 @@ fn from_text(values: &ArrayRef, target: &AthenaType, arrow_target: &DataType, sa
             i32::try_from((date - NaiveDate::default()).num_days()).ok()
         }))),
         AthenaType::Varbinary => kernel(values, &DataType::Binary, safe)?,
-        AthenaType::Json => {
-            parsed!(|text: &str| serde_json::from_str::<serde_json::Value>(text).ok());
-            kernel(values, &DataType::Utf8, safe)?
+        AthenaType::TimeWithTimeZone(_) => {
+            let values = parsed!(|text: &str| {
+                let text = text.replace(' ', "");
+                is_zoned_time(&text).then_some(text)
+            });
+            Arc::new(datafusion::arrow::array::StringArray::from(values))
         }
         AthenaType::Uuid => {
             let values = parsed!(|text: &str| uuid::Uuid::try_parse(text).ok().map(|uuid| uuid.to_string()));
@@ -316,6 +462,13 @@ fn from_text(values: &ArrayRef, target: &AthenaType, arrow_target: &DataType, sa
             let mut builder = ColumnBuilder::new(target);
             for text in strings.iter() {
                 let complete = text.map(|text| complete_time(text.trim(), target));
+                if let (true, Some(complete)) = (zoned, &complete)
+                    && let Some(Ok(named)) = complete.splitn(3, ' ').nth(2).map(zones::named)
+                    && named != zone
+                {
+                    let what = format!("texts of several time zones in one column ({zone} and {named})");
+                    return Err(external(Failure::not_supported(None, what)));
+                }
                 if builder.append(complete.as_deref().map(str::as_bytes)).is_err() {
                     refuse(text.unwrap_or_default())?;
                     builder.append(None).expect("NULL fits every type");
@@ -332,6 +485,14 @@ fn from_text(values: &ArrayRef, target: &AthenaType, arrow_target: &DataType, sa
         }
         other => return Err(external(Failure::type_mismatch(format!("Cannot cast varchar to {other}")))),
     })
+}
+
+/// `12:34:56.789+00:00`
+fn is_zoned_time(text: &str) -> bool {
+    let Some(at) = text.rfind(['+', '-']) else { return false };
+    let time =
+        NaiveTime::parse_from_str(&text[..at], "%H:%M:%S%.f").or(NaiveTime::parse_from_str(&text[..at], "%H:%M"));
+    time.is_ok() && zones::named(&text[at..]).is_ok()
 }
 
 fn fits(value: i64, target: &AthenaType) -> bool {
@@ -351,27 +512,26 @@ fn nanoseconds(text: &str) -> Option<i64> {
 
 /// `2020-01-01` → `2020-01-01 00:00:00`, `… 12:30` → `… 12:30:00`; a zoned target without a zone is UTC.
 fn complete_time(text: &str, target: &AthenaType) -> String {
-    let mut complete = text.to_owned();
-    if complete.as_bytes().get(10) == Some(&b'T') {
-        complete.replace_range(10..11, " ");
-    }
     if matches!(target, AthenaType::Time(_)) {
-        return complete;
+        return if text.len() == 5 { format!("{text}:00") } else { text.to_owned() };
     }
-    if complete.len() == 10 {
-        complete.push_str(" 00:00:00");
-    } else if complete.len() == 16 {
-        complete.push_str(":00");
+    let (date, rest) = match text.get(..10).filter(|date| date.ends_with(|c: char| c.is_ascii_digit())) {
+        Some(date) => (date, text[10..].trim_start_matches([' ', 'T'])),
+        None => text.split_once([' ', 'T']).unwrap_or((text, "")),
+    };
+    let zone_at = rest.find([' ', '+', '-', 'Z']).unwrap_or(rest.len());
+    let (clock, zone) = (&rest[..zone_at], rest[zone_at..].trim());
+    let clock = match clock.len() {
+        0 => "00:00:00".to_owned(),
+        4 | 5 => format!("{clock}:00"),
+        _ => clock.to_owned(),
+    };
+    if !matches!(target, AthenaType::TimestampWithTimeZone(_)) {
+        return if zone.is_empty() { format!("{date} {clock}") } else { format!("{date} {clock} {zone}") };
     }
-    if matches!(target, AthenaType::TimestampWithTimeZone(_)) {
-        let time = complete.split_once(' ').map_or("", |(_, time)| time);
-        if let Some(utc) = complete.strip_suffix('Z') {
-            complete = format!("{utc} UTC");
-        } else if let Some(at) = time.find(['+', '-']).filter(|at| *at > 0 && time.as_bytes()[at - 1] != b' ') {
-            complete.insert(complete.len() - time.len() + at, ' ');
-        } else if !time.contains(' ') {
-            complete.push_str(" UTC");
-        }
-    }
-    complete
+    let zone = match zone {
+        "" | "Z" => zones::UTC,
+        zone => zone,
+    };
+    format!("{date} {clock} {zone}")
 }

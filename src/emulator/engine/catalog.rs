@@ -11,7 +11,7 @@ use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::logical_expr::LogicalPlanBuilder;
 
 use super::cast::external;
-use super::session::Sessions;
+use super::session::{Reading, Sessions};
 use super::table::GlueTable;
 use super::view::View;
 use crate::emulator::model::{DEFAULT_CATALOG, Failure, Table};
@@ -20,12 +20,19 @@ use crate::types::AthenaType;
 /// Views of views deeper than this are taken for a circle.
 const MAX_VIEW_DEPTH: usize = 16;
 
+/// How a query's names are looked up.
+#[derive(Debug)]
+pub struct Lookup {
+    pub sessions: Arc<Sessions>,
+    pub reading: Reading,
+    pub view_depth: usize,
+    /// Whether tables have their hidden columns.
+    pub hidden: bool,
+}
+
 /// All catalogs there are: one.
 #[derive(Debug)]
-pub struct Catalogs {
-    pub sessions: Arc<Sessions>,
-    pub view_depth: usize,
-}
+pub struct Catalogs(pub Arc<Lookup>);
 
 impl CatalogProviderList for Catalogs {
     fn register_catalog(&self, _: String, _: Arc<dyn CatalogProvider>) -> Option<Arc<dyn CatalogProvider>> {
@@ -38,18 +45,13 @@ impl CatalogProviderList for Catalogs {
 
     fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
         // Names are looked up by asking for the table, so that what is missing can be told exactly.
-        Some(Arc::new(Catalog {
-            sessions: Arc::clone(&self.sessions),
-            view_depth: self.view_depth,
-            name: name.to_owned(),
-        }))
+        Some(Arc::new(Catalog { lookup: Arc::clone(&self.0), name: name.to_owned() }))
     }
 }
 
 #[derive(Debug)]
 struct Catalog {
-    sessions: Arc<Sessions>,
-    view_depth: usize,
+    lookup: Arc<Lookup>,
     name: String,
 }
 
@@ -59,19 +61,14 @@ impl CatalogProvider for Catalog {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        Some(Arc::new(Database {
-            sessions: Arc::clone(&self.sessions),
-            view_depth: self.view_depth,
-            catalog: self.name.clone(),
-            name: name.to_owned(),
-        }))
+        let lookup = Arc::clone(&self.lookup);
+        Some(Arc::new(Database { lookup, catalog: self.name.clone(), name: name.to_owned() }))
     }
 }
 
 #[derive(Debug)]
 struct Database {
-    sessions: Arc<Sessions>,
-    view_depth: usize,
+    lookup: Arc<Lookup>,
     catalog: String,
     name: String,
 }
@@ -90,14 +87,21 @@ impl SchemaProvider for Database {
         if self.catalog != DEFAULT_CATALOG.to_lowercase() {
             return Err(external(Failure::catalog_not_found(None, &self.catalog)));
         }
+        let Lookup { sessions, reading: Reading { caller, scanned }, hidden, .. } = self.lookup.as_ref();
         if self.name == "information_schema" {
-            return information_schema(&self.sessions, name).map(Some);
+            return information_schema(sessions, name).map(Some);
         }
-        let store = &self.sessions.store;
+        let store = &sessions.store;
         let broken = |error: crate::emulator::store::StoreError| external(Failure::internal(error.to_string()));
+        caller.may("glue:GetDatabase", &caller.database(&self.name)).map_err(external)?;
         if store.database(&self.name).map_err(broken)?.is_none() {
             return Err(external(Failure::schema_not_found(None, &self.name)));
         }
+        caller.may("glue:GetTable", &caller.table(&self.name, name)).map_err(external)?;
+        let (name, partitions) = match name.strip_suffix("$partitions") {
+            Some(name) => (name, true),
+            None => (name, false),
+        };
         let Some(table) = store.table(&self.name, name).map_err(broken)? else {
             let full = format!("{}.{}.{name}", self.catalog, self.name);
             return Err(external(Failure::table_not_found(None, &full)));
@@ -105,19 +109,27 @@ impl SchemaProvider for Database {
         if table.is_view() {
             return self.view(&table).await.map(Some);
         }
-        let opened = GlueTable::open(store, table).map_err(external)?;
-        Ok(Some(Arc::new(opened)))
+        if !table.partition_keys.is_empty() {
+            caller.may("glue:GetPartitions", &caller.table(&self.name, name)).map_err(external)?;
+        }
+        if partitions {
+            return partition_table(sessions, &table).map(Some);
+        }
+        caller.may_read(table.location().unwrap_or_default()).map_err(external)?;
+        let opened = GlueTable::open(store, table, *hidden, sessions.buckets.clone(), Arc::clone(scanned));
+        Ok(Some(Arc::new(opened.map_err(external)?)))
     }
 }
 
 impl Database {
     /// A view is its query, planned in the catalog and database it was made in, under the names it declares.
     async fn view(&self, table: &Table) -> Result<Arc<dyn TableProvider>> {
-        if self.view_depth >= MAX_VIEW_DEPTH {
+        let Lookup { sessions, reading, view_depth, .. } = self.lookup.as_ref();
+        if *view_depth >= MAX_VIEW_DEPTH {
             return Err(external(Failure::invalid_query(format!("View '{}' is recursive", table.name))));
         }
         let view = View::of(table).map_err(external)?;
-        let plan = Box::pin(self.sessions.plan_view(&view, self.view_depth + 1)).await.map_err(external)?;
+        let plan = Box::pin(sessions.plan_view(&view, reading.clone(), view_depth + 1)).await.map_err(external)?;
         let mut builder = LogicalPlanBuilder::from(plan.clone());
         let mut columns = Vec::new();
         for ((qualifier, field), declared) in plan.schema().iter().zip(&view.columns) {
@@ -127,6 +139,29 @@ impl Database {
         builder = builder.project(columns)?;
         Ok(Arc::new(ViewTable::new(builder.build()?, None)))
     }
+}
+
+/// `"t$partitions"`: one row per partition, a column per key.
+fn partition_table(sessions: &Sessions, table: &Table) -> Result<Arc<dyn TableProvider>> {
+    let (database, name) = (&table.database_name, &table.name);
+    if table.partition_keys.is_empty() {
+        let full = format!("{}.{database}.{name}$partitions", DEFAULT_CATALOG.to_lowercase());
+        return Err(external(Failure::table_not_found(None, &full)));
+    }
+    let partitions = sessions.store.partitions(database, name, None, usize::MAX);
+    let partitions = partitions.map_err(|error| external(Failure::internal(error.to_string())))?;
+    let (mut fields, mut arrays) = (Vec::new(), Vec::<ArrayRef>::new());
+    for (at, key) in table.partition_keys.iter().enumerate() {
+        let data_type = AthenaType::parse(&key.data_type).map_err(|e| external(Failure::bad_data(e.to_string())))?;
+        let known = |value: &String| Some(value.clone()).filter(|value| value != "__HIVE_DEFAULT_PARTITION__");
+        let texts = partitions.iter().map(|partition| partition.values.get(at).and_then(known));
+        let texts: ArrayRef = Arc::new(texts.collect::<StringArray>());
+        arrays.push(super::cast::convert(&texts, &AthenaType::Varchar(None), &data_type).map_err(external)?);
+        fields.push(super::types::field(&key.name, &data_type).map_err(external)?);
+    }
+    let schema = Arc::new(Schema::new(fields));
+    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
+    Ok(Arc::new(MemTable::try_new(schema, vec![vec![batch]])?))
 }
 
 /// The tables of information_schema, made from the catalog each time they are asked for.

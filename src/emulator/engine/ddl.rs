@@ -1,24 +1,55 @@
-//! CREATE, DROP and MSCK: changes of the catalog.
+//! CREATE, DROP, MSCK and PREPARE: changes of the catalog.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::alter::columns;
 use super::session::{Context, Sessions};
 use super::view::{View, ViewColumn};
+use super::write::{partition, unescaped};
 use super::{Lines, Task, broken};
-use crate::emulator::model::{ACCOUNT, Column, Database, Failure, Parameters, Partition, SerDe, Storage, Table, now};
+use crate::emulator::model::{ACCOUNT, Column, Database, Failure, Partition, Prepared, SerDe, Storage, Table, now};
 use crate::emulator::results::path_of;
 use crate::emulator::sql::Statement;
 use crate::emulator::sql::cursor::Name;
-use crate::emulator::sql::statement::{ColumnDefinition, CreateTable};
+use crate::emulator::sql::statement::CreateTable;
 use crate::emulator::store::Store;
 
 /// Runs a statement that changes the catalog; gives `None` for every other one.
 pub async fn run(sessions: &Arc<Sessions>, statement: &Statement, task: &Task) -> Result<Option<Lines>, Failure> {
-    let (store, context) = (&sessions.store, &task.context);
+    let (store, context, caller) = (&sessions.store, &task.context, task.caller());
     match statement {
+        Statement::AlterTable { name, change } => super::alter::run(sessions, name, change, task)?,
+        Statement::AlterDatabase { name, properties } => super::alter::database(sessions, name, properties, task)?,
+        Statement::Prepare { name, text } => {
+            let known = store.prepared(&task.workgroup, name).map_err(broken)?;
+            if known.is_some() {
+                return Err(Failure::already_exists(
+                    "ALREADY_EXISTS",
+                    format!("PreparedStatement {name} already exists in workGroup {}", task.workgroup),
+                ));
+            }
+            store
+                .put_prepared(&Prepared {
+                    name: name.clone(),
+                    workgroup: task.workgroup.clone(),
+                    query: text.clone(),
+                    description: None,
+                    modified: now(),
+                })
+                .map_err(broken)?;
+        }
+        Statement::Deallocate { name } => {
+            if !store.drop_prepared(&task.workgroup, name).map_err(broken)? {
+                return Err(Failure::invalid_query(format!(
+                    "PreparedStatement {name} was not found in workGroup {}",
+                    task.workgroup
+                )));
+            }
+        }
         Statement::CreateDatabase { name, if_not_exists, comment, location, properties } => {
+            caller.may("glue:CreateDatabase", &caller.database(&name.name))?;
             if store.database(&name.name).map_err(broken)?.is_some() {
                 if *if_not_exists {
                     return Ok(Some(Lines::default()));
@@ -38,32 +69,58 @@ pub async fn run(sessions: &Arc<Sessions>, statement: &Statement, task: &Task) -
             };
             store.put_database(&database).map_err(broken)?;
         }
-        Statement::DropDatabase { name, if_exists, cascade } => drop_database(store, name, *if_exists, *cascade)?,
-        Statement::CreateTable(create) => create_table(store, create, context)?,
-        Statement::DropTable { name, if_exists } => drop_table(store, name, context, *if_exists, false)?,
-        Statement::DropView { name, if_exists } => drop_table(store, name, context, *if_exists, true)?,
+        Statement::DropDatabase { name, if_exists, cascade } => {
+            caller.may("glue:DeleteDatabase", &caller.database(&name.name))?;
+            drop_database(store, name, *if_exists, *cascade)?;
+        }
+        Statement::CreateTable(create) => {
+            caller.may("glue:CreateTable", &caller.table(database_of(&create.name, context), &create.name.name))?;
+            create_table(store, create, context)?;
+        }
+        Statement::DropTable { name, if_exists } => {
+            caller.may("glue:DeleteTable", &caller.table(database_of(name, context), &name.name))?;
+            drop_table(store, name, context, *if_exists, false)?;
+        }
+        Statement::DropView { name, if_exists } => {
+            caller.may("glue:DeleteTable", &caller.table(database_of(name, context), &name.name))?;
+            drop_table(store, name, context, *if_exists, true)?;
+        }
         Statement::CreateView { name, or_replace, query, text } => {
-            let planned = sessions.plan((**query).clone(), context, Arc::default()).await?;
+            caller.may("glue:CreateTable", &caller.table(database_of(name, context), &name.name))?;
+            let planned = sessions.plan((**query).clone(), context, task.reading()).await?;
             let columns = planned.columns.iter().map(|(name, t)| (name.to_lowercase(), t.clone())).collect();
             create_view(store, name, context, *or_replace, text, columns)?;
         }
-        Statement::MsckRepair(name) => return repair(sessions, name, context).map(Some),
+        Statement::MsckRepair(name) => {
+            caller.may("glue:BatchCreatePartition", &caller.table(database_of(name, context), &name.name))?;
+            return repair(sessions, name, context).map(Some);
+        }
         _ => return Ok(None),
     }
     Ok(Some(Lines::default()))
 }
 
 /// Hive's way to say that a change could not be made.
-fn ddl_failure(what: &str) -> Failure {
+pub fn ddl_failure(what: &str) -> Failure {
     Failure {
         category: 2,
         error_type: 1001,
         message: format!("FAILED: Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. {what}"),
+        retryable: false,
     }
 }
 
 fn database_of<'a>(name: &'a Name, context: &'a Context) -> &'a str {
     name.database.as_deref().unwrap_or(&context.database)
+}
+
+/// The table of this name, or why there is none.
+pub fn table(store: &Store, name: &Name, context: &Context) -> Result<Table, Failure> {
+    let database = database_of(name, context);
+    store.table(database, &name.name).map_err(broken)?.ok_or_else(|| {
+        let full = format!("{}.{database}.{}", context.catalog, name.name);
+        Failure::table_not_found(Some(name.position), &full)
+    })
 }
 
 fn drop_database(store: &Store, name: &Name, if_exists: bool, cascade: bool) -> Result<(), Failure> {
@@ -96,12 +153,18 @@ fn drop_table(store: &Store, name: &Name, context: &Context, if_exists: bool, vi
     }
 }
 
-const PARQUET: (&str, &str, &str) = (
+/// SerDe, input and output format, as Hive names them.
+pub const PARQUET: (&str, &str, &str) = (
     "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
     "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
 );
-const TEXT: (&str, &str, &str) = (
+pub const JSON: (&str, &str, &str) = (
+    "org.openx.data.jsonserde.JsonSerDe",
+    "org.apache.hadoop.mapred.TextInputFormat",
+    "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+);
+pub const TEXT: (&str, &str, &str) = (
     "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
     "org.apache.hadoop.mapred.TextInputFormat",
     "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
@@ -133,14 +196,8 @@ fn create_table(store: &Store, create: &CreateTable, context: &Context) -> Resul
     }
     let mut parameters = create.properties.clone();
     parameters.insert("EXTERNAL".to_owned(), "TRUE".to_owned());
-    let column = |definition: &ColumnDefinition| Column {
-        name: definition.name.clone(),
-        data_type: definition.data_type.hive(),
-        comment: definition.comment.clone(),
-        parameters: Parameters::new(),
-    };
     let storage = Storage {
-        columns: create.columns.iter().map(column).collect(),
+        columns: columns(&create.columns),
         location: Some(create.location.clone()),
         input_format: Some(create.input_format.clone().unwrap_or_else(|| input.to_owned())),
         output_format: Some(create.output_format.clone().unwrap_or_else(|| output.to_owned())),
@@ -159,7 +216,7 @@ fn create_table(store: &Store, create: &CreateTable, context: &Context) -> Resul
         create_time: now(),
         update_time: now(),
         storage_descriptor: Some(storage),
-        partition_keys: create.partition_keys.iter().map(column).collect(),
+        partition_keys: columns(&create.partition_keys),
         table_type: Some(Table::EXTERNAL.to_owned()),
         parameters,
         catalog_id: ACCOUNT.to_owned(),
@@ -227,11 +284,7 @@ fn create_view(
 /// MSCK REPAIR TABLE: adds the `key=value` folders under the table's location that are not partitions yet.
 fn repair(sessions: &Sessions, name: &Name, context: &Context) -> Result<Lines, Failure> {
     let store = &sessions.store;
-    let database = database_of(name, context);
-    let table = store.table(database, &name.name).map_err(broken)?.ok_or_else(|| {
-        let full = format!("{}.{database}.{}", context.catalog, name.name);
-        Failure::table_not_found(Some(name.position), &full)
-    })?;
+    let table = table(store, name, context)?;
     let added = discover(&sessions.buckets, store, &table)?;
     let folder = |partition: &Partition| {
         let pairs = table.partition_keys.iter().zip(&partition.values);
@@ -264,7 +317,7 @@ pub fn discover(buckets: &Path, store: &Store, table: &Table) -> Result<Vec<Part
                 let Some((found_key, value)) = name.split_once('=') else { continue };
                 if found_key.eq_ignore_ascii_case(&key.name) && entry.path().is_dir() {
                     let mut values = values.clone();
-                    values.push(value.to_owned());
+                    values.push(unescaped(value));
                     deeper.push((entry.path(), format!("{location}/{name}"), values));
                 }
             }
@@ -275,18 +328,7 @@ pub fn discover(buckets: &Path, store: &Store, table: &Table) -> Result<Vec<Part
     let mut added = Vec::new();
     for (_, location, values) in found {
         if store.partition(&table.database_name, &table.name, &values).map_err(broken)?.is_none() {
-            added.push(Partition {
-                values,
-                database_name: table.database_name.clone(),
-                table_name: table.name.clone(),
-                creation_time: now(),
-                storage_descriptor: table
-                    .storage_descriptor
-                    .clone()
-                    .map(|storage| Storage { location: Some(format!("{location}/")), ..storage }),
-                parameters: Parameters::new(),
-                catalog_id: ACCOUNT.to_owned(),
-            });
+            added.push(partition(table, values, Some(format!("{location}/"))));
         }
     }
     Ok(added)

@@ -8,13 +8,13 @@ use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
 
 use super::session::{Planned, Sessions};
-use super::{Task, errors, text, types, unwritable};
+use super::{Outcome, Task, errors, text, types, unwritable};
 use crate::emulator::model::{Column, Failure, ResultColumn};
 use crate::emulator::results::{self, ObjectWriter};
 use crate::types::AthenaType;
 
-pub async fn run(sessions: &Arc<Sessions>, query: Query, task: &Task) -> Result<Vec<ResultColumn>, Failure> {
-    let planned = sessions.plan(query, &task.context, Arc::clone(&task.scanned)).await?;
+pub async fn run(sessions: &Arc<Sessions>, query: Query, task: &Task) -> Result<Outcome, Failure> {
+    let planned = sessions.plan(query, &task.context, task.reading()).await?;
     let columns: Vec<ResultColumn> =
         planned.columns.iter().map(|(name, data_type)| types::result_column(name.clone(), data_type)).collect();
     let location = task.output.as_deref().ok_or_else(|| Failure::internal("a query without an output location"))?;
@@ -26,7 +26,9 @@ pub async fn run(sessions: &Arc<Sessions>, query: Query, task: &Task) -> Result<
     }
     out.push('\n');
     object.write(out.as_bytes()).map_err(unwritable)?;
+    let mut rows = 0;
     stream(&planned, |batch| {
+        rows += batch.num_rows() as i64;
         out.clear();
         write_rows(&mut out, batch, &planned.columns)?;
         object.write(out.as_bytes()).map_err(unwritable)
@@ -35,7 +37,7 @@ pub async fn run(sessions: &Arc<Sessions>, query: Query, task: &Task) -> Result<
     object.finish().map_err(unwritable)?;
     let metadata = results::metadata(&task.id, &columns);
     results::write_object(&sessions.buckets, &format!("{location}.metadata"), &metadata).map_err(unwritable)?;
-    Ok(columns)
+    Ok(Outcome { columns, rows: Some(rows), ..Outcome::default() })
 }
 
 /// Runs a plan and hands over its batches one by one.

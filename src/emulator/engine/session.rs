@@ -1,5 +1,6 @@
 //! Planning: a query's text in its catalog and database → a DataFusion plan.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -17,10 +18,12 @@ use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use url::Url;
 
-use super::catalog::Catalogs;
+use super::catalog::{Catalogs, Lookup};
 use super::scanned::Counted;
+use super::unnest::UnnestPlanner;
 use super::view::View;
 use super::{aggregates, arithmetic, cast, errors, functions, typecheck, types};
+use crate::emulator::iam::Caller;
 use crate::emulator::model::{DEFAULT_CATALOG, Failure};
 use crate::emulator::sql::rewrite::{self, OutputNames, Places};
 use crate::emulator::sql::{self};
@@ -55,11 +58,20 @@ impl Context {
     }
 }
 
+/// On whose behalf a query is planned, and what counts what it reads.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    pub caller: Arc<Caller>,
+    pub scanned: Arc<AtomicU64>,
+}
+
 /// A query ready to run, with its output columns in Athena's names and types.
 pub struct Planned {
     pub state: SessionState,
     pub plan: LogicalPlan,
     pub columns: Vec<(String, AthenaType)>,
+    /// Places of columns that the query gives no name.
+    pub unnamed: BTreeSet<usize>,
     pub places: Places,
 }
 
@@ -73,43 +85,46 @@ impl Sessions {
         self: &Arc<Self>,
         query: ast::Query,
         context: &Context,
-        scanned: Arc<AtomicU64>,
+        reading: Reading,
     ) -> Result<Planned, Failure> {
-        self.plan_nested(query, context, scanned, 0).await
+        self.plan_nested(query, context, reading, 0).await
     }
 
-    /// Plans the query of a view; the files it reads are counted by the query around it.
-    pub async fn plan_view(self: &Arc<Self>, view: &View, depth: usize) -> Result<LogicalPlan, Failure> {
+    /// Plans the query of a view on behalf of whoever reads the view.
+    pub async fn plan_view(
+        self: &Arc<Self>,
+        view: &View,
+        reading: Reading,
+        depth: usize,
+    ) -> Result<LogicalPlan, Failure> {
         let sql::Statement::Query(query) = sql::parse(&view.original_sql, &[])? else {
             return Err(Failure::invalid_query("a view that is not a query"));
         };
         let context = Context::new(Some(&view.catalog), Some(&view.schema));
-        Ok(self.plan_nested(*query, &context, Arc::default(), depth).await?.plan)
+        Ok(self.plan_nested(*query, &context, reading, depth).await?.plan)
     }
 
     async fn plan_nested(
         self: &Arc<Self>,
         query: ast::Query,
         context: &Context,
-        scanned: Arc<AtomicU64>,
+        reading: Reading,
         view_depth: usize,
     ) -> Result<Planned, Failure> {
-        let rewrite::Rewritten { query, names, places } = rewrite::rewrite(query)?;
-        let state = self.state(context, scanned, view_depth)?;
+        let rewrite::Rewritten { query, hidden, names, places } = rewrite::rewrite(query)?;
+        let lookup = Lookup { sessions: Arc::clone(self), reading, view_depth, hidden };
+        let state = self.state(context, lookup)?;
         let statement = Statement::Statement(Box::new(ast::Statement::Query(Box::new(query))));
         let located = |error: DataFusionError| locate(errors::failure(&error, &places), &places);
         let plan = state.statement_to_plan(statement).await.map_err(located)?;
         typecheck::check(&plan).map_err(located)?;
         let columns = output(&plan, &names)?;
-        Ok(Planned { state, plan, columns, places })
+        let unnamed = plan.schema().fields().iter().enumerate();
+        let unnamed = unnamed.filter(|(_, field)| names.is_anonymous(field.name())).map(|(at, _)| at).collect();
+        Ok(Planned { state, plan, columns, unnamed, places })
     }
 
-    fn state(
-        self: &Arc<Self>,
-        context: &Context,
-        scanned: Arc<AtomicU64>,
-        view_depth: usize,
-    ) -> Result<SessionState, Failure> {
+    fn state(self: &Arc<Self>, context: &Context, lookup: Lookup) -> Result<SessionState, Failure> {
         let mut config = SessionConfig::new()
             .with_target_partitions(self.parallelism)
             .with_default_catalog_and_schema(context.catalog.clone(), context.database.clone())
@@ -121,6 +136,7 @@ impl Sessions {
         options.sql_parser.default_null_ordering = "nulls_last".to_owned();
         options.sql_parser.map_string_types_to_utf8view = false;
         options.execution.parquet.schema_force_view_types = false;
+        let scanned = Arc::clone(&lookup.reading.scanned);
         let runtime = self.runtime(scanned).map_err(|error| Failure::internal(error.to_string()))?;
         let mut scalars = SessionStateDefaults::default_scalar_functions();
         scalars.extend(cast::functions().map(Arc::new));
@@ -135,10 +151,12 @@ impl Sessions {
             .with_default_features()
             .with_config(config)
             .with_runtime_env(runtime)
-            .with_catalog_list(Arc::new(Catalogs { sessions: Arc::clone(self), view_depth }))
+            .with_catalog_list(Arc::new(Catalogs(Arc::new(lookup))))
             .with_scalar_functions(scalars)
+            .with_higher_order_functions(functions::lambda_functions())
             .with_aggregate_functions(aggregates)
             .with_expr_planners(planners)
+            .with_relation_planners(vec![Arc::new(UnnestPlanner)])
             .build())
     }
 

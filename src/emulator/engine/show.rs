@@ -1,21 +1,22 @@
 //! SHOW and DESCRIBE: the catalog as lines of text (athena-behaviour, section 3).
 
+use super::ddl::table;
 use super::session::Context;
 use super::view::View;
-use super::{Lines, broken};
+use super::{Lines, Task, broken};
 use crate::emulator::model::{Column, Failure, Parameters, Table};
-use crate::emulator::sql::Statement;
 use crate::emulator::sql::cursor::Name;
 use crate::emulator::sql::statement::Kind;
+use crate::emulator::sql::{Statement, functions};
 use crate::emulator::store::Store;
 
 /// See [`super::Engine::admit`].
 pub fn admit(store: &Store, statement: &Statement, context: &Context) -> Result<Kind, Failure> {
     let kind = statement.kind();
     match statement {
-        Statement::Describe(name) | Statement::ShowColumns(name) => {
+        Statement::Describe { name, .. } | Statement::ShowColumns(name) => {
             let table = table(store, name, context)?;
-            if matches!(statement, Statement::Describe(_)) && table.is_view() {
+            if matches!(statement, Statement::Describe { .. }) && table.is_view() {
                 return Ok(Kind { substatement: "DESC_VIEW", update_count: Some(0), ..kind });
             }
             Ok(kind)
@@ -24,8 +25,23 @@ pub fn admit(store: &Store, statement: &Statement, context: &Context) -> Result<
     }
 }
 
-pub fn run(store: &Store, statement: &Statement, context: &Context) -> Result<Lines, Failure> {
+pub fn run(store: &Store, statement: &Statement, task: &Task) -> Result<Lines, Failure> {
+    let (context, caller) = (&task.context, task.caller());
     match statement {
+        Statement::ShowDatabases { .. } => caller.may("glue:GetDatabases", &caller.database("*"))?,
+        Statement::ShowTables { database, .. } | Statement::ShowViews { database, .. } => {
+            let database = database.as_ref().map_or(context.database.as_str(), |name| name.name.as_str());
+            caller.may("glue:GetTables", &caller.table(database, "*"))?;
+        }
+        _ => {}
+    }
+    match statement {
+        Statement::ShowFunctions { like } => {
+            let names = functions::FUNCTIONS.iter().map(|(name, _)| (*name).to_owned());
+            let mut names: Vec<String> = names.filter(|name| matches(like, name)).collect();
+            names.sort();
+            Ok(Lines::new(&["Function"], names))
+        }
         Statement::ShowDatabases { like } => {
             let names = store.databases().map_err(broken)?.into_iter().map(|database| database.name);
             Ok(Lines::new(&["database_name"], names.filter(|name| matches(like, name)).collect()))
@@ -70,12 +86,25 @@ pub fn run(store: &Store, statement: &Statement, context: &Context) -> Result<Li
             let lines = std::iter::once(first).chain(view.original_sql.lines().map(str::to_owned));
             Ok(Lines::new(&["create view"], lines.collect()))
         }
-        Statement::ShowTableProperties(name) => {
+        Statement::ShowTableProperties { name, key: Some(key) } => {
+            let table = table(store, name, context)?;
+            let unknown = || format!("Table {} does not have property: {key}", table.name);
+            let value = table.parameters.get(key).cloned().unwrap_or_else(unknown);
+            Ok(Lines::new(&["prpt_name", "prpt_value"], vec![format!("{key}\t{value}")]))
+        }
+        Statement::ShowTableProperties { name, key: None } => {
             let table = table(store, name, context)?;
             let lines = table.parameters.iter().map(|(key, value)| format!("{key}\t{value}"));
             Ok(Lines::new(&["prpt_name", "prpt_value"], lines.collect()))
         }
-        Statement::Describe(name) => {
+        Statement::Describe { name, column: Some(column) } => {
+            let table = table(store, name, context)?;
+            let found = table.columns().iter().chain(&table.partition_keys).find(|known| known.name == *column);
+            let found = found.ok_or_else(|| Failure::column_not_found(Some(name.position), column))?;
+            let line = describe_line(&found.name, &found.data_type, "from deserializer");
+            Ok(Lines::new(&["col_name", "data_type", "comment"], vec![line]))
+        }
+        Statement::Describe { name, column: None } => {
             let table = table(store, name, context)?;
             if table.is_view() {
                 let view = View::of(&table)?;
@@ -86,14 +115,6 @@ pub fn run(store: &Store, statement: &Statement, context: &Context) -> Result<Li
         }
         other => Err(Failure::internal(format!("{} is not answered here", other.kind().substatement))),
     }
-}
-
-fn table(store: &Store, name: &Name, context: &Context) -> Result<Table, Failure> {
-    let database = name.database.as_deref().unwrap_or(&context.database);
-    store.table(database, &name.name).map_err(broken)?.ok_or_else(|| {
-        let full = format!("{}.{database}.{}", context.catalog, name.name);
-        Failure::table_not_found(Some(name.position), &full)
-    })
 }
 
 fn names(
@@ -135,14 +156,18 @@ fn matches(pattern: &Option<String>, name: &str) -> bool {
 }
 
 /// Hive pads every field to 20 characters and joins them by tabs.
+fn describe_line(name: &str, data_type: &str, comment: &str) -> String {
+    format!("{name:<20}\t{data_type:<20}\t{comment:<20}")
+}
+
 fn describe(table: &Table) -> Vec<String> {
-    let line = |name: &str, data_type: &str, comment: &str| format!("{name:<20}\t{data_type:<20}\t{comment:<20}");
-    let row = |column: &Column| line(&column.name, &column.data_type, column.comment.as_deref().unwrap_or_default());
+    let row =
+        |column: &Column| describe_line(&column.name, &column.data_type, column.comment.as_deref().unwrap_or_default());
     let mut lines: Vec<String> = table.columns().iter().chain(&table.partition_keys).map(row).collect();
     if !table.partition_keys.is_empty() {
         lines.push("\t \t ".to_owned());
         lines.push("# Partition Information\t \t ".to_owned());
-        lines.push(line("# col_name", "data_type", "comment"));
+        lines.push(describe_line("# col_name", "data_type", "comment"));
         lines.push("\t \t ".to_owned());
         lines.extend(table.partition_keys.iter().map(row));
     }

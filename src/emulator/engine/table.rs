@@ -1,18 +1,19 @@
 //! A Glue table as DataFusion scans it: its files, wherever its partitions lie, read as its columns say.
 
+mod rows;
+
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::compute::filter_record_batch;
-use datafusion::arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::config::CsvOptions;
 use datafusion::common::{DFSchema, Result, ScalarValue, project_schema};
 use datafusion::datasource::listing::{ListingTableUrl, PartitionedFile};
-use datafusion::datasource::physical_plan::{
-    CsvSource, FileGroup, FileScanConfigBuilder, FileSource, JsonSource, ParquetSource,
-};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::DataFusionError;
@@ -24,22 +25,46 @@ use datafusion::physical_expr_adapter::{
 };
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::streaming::StreamingTableExec;
 use futures::StreamExt;
 use object_store::ObjectStoreExt;
 
 use super::cast::external;
 use super::types;
+use super::write::unescaped;
 use crate::emulator::model::{Failure, Storage, Table};
+use crate::emulator::sql::rewrite::{FILE_SIZE, PATH};
 use crate::emulator::store::Store;
 use crate::types::AthenaType;
 use crate::types::value::ColumnBuilder;
+use rows::{RowFile, RowFiles, RowStream};
 
 /// How the rows of a file are written.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Format {
     Parquet,
     Json,
-    Csv { delimiter: u8, quote: u8, escape: Option<u8>, header: bool, null: Option<String> },
+    OpenCsv(OpenCsv),
+    Delimited(Delimited),
+}
+
+/// OpenCSVSerde's characters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenCsv {
+    pub separator: u8,
+    pub quote: u8,
+    /// `None` where a quote escapes a quote.
+    pub escape: Option<u8>,
+}
+
+/// LazySimpleSerDe's delimiters. Nothing is quoted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delimited {
+    pub field: char,
+    pub collection: char,
+    pub map_key: char,
+    pub escape: Option<char>,
+    pub null: String,
 }
 
 impl Format {
@@ -48,36 +73,34 @@ impl Format {
         let serde = storage.serde_info.serialization_library.as_deref().unwrap_or_default();
         let property = |name: &str| storage.serde_info.parameters.get(name).map(String::as_str);
         let byte = |name: &str, default: u8| property(name).and_then(|text| text.bytes().next()).unwrap_or(default);
-        let skipped = table.parameters.get("skip.header.line.count").map_or("0", String::as_str);
-        let header = match skipped {
-            "0" => false,
-            "1" => true,
-            more => return Err(Failure::not_supported(None, format!("skip.header.line.count={more}"))),
+        // A character, or its number.
+        let character = |name: &str, default: char| match property(name) {
+            Some(text) if text.chars().count() == 1 => text.chars().next().unwrap_or(default),
+            Some(text) => text.parse::<u32>().ok().and_then(char::from_u32).unwrap_or(default),
+            None => default,
         };
         if serde.contains("parquet") {
             Ok(Self::Parquet)
         } else if serde.ends_with("JsonSerDe") {
             Ok(Self::Json)
         } else if serde.ends_with("OpenCSVSerde") {
-            Ok(Self::Csv {
-                delimiter: byte("separatorChar", b','),
-                quote: byte("quoteChar", b'"'),
-                // The SerDe's own default is a backslash; the quote as its own escape is what the CSV reader does anyway.
-                escape: Some(byte("escapeChar", b'\\')).filter(|escape| *escape != byte("quoteChar", b'"')),
-                header,
-                null: None,
-            })
+            let quote = byte("quoteChar", b'"');
+            let escape = Some(byte("escapeChar", b'\\')).filter(|escape| *escape != quote);
+            Ok(Self::OpenCsv(OpenCsv { separator: byte("separatorChar", b','), quote, escape }))
         } else if serde.ends_with("LazySimpleSerDe") {
-            // Not quoted at all: a quote is a character like any other. NUL stands for "no quote".
-            Ok(Self::Csv {
-                delimiter: property("field.delim")
-                    .or(property("serialization.format"))
-                    .map_or(1, |text| text.bytes().next().filter(|_| text.len() == 1).unwrap_or(1)),
-                quote: 0,
-                escape: property("escape.delim").and_then(|text| text.bytes().next()),
-                header,
-                null: Some(property("serialization.null.format").unwrap_or("\\N").to_owned()),
-            })
+            let first = if property("field.delim").is_some() { "field.delim" } else { "serialization.format" };
+            Ok(Self::Delimited(Delimited {
+                field: character(first, '\u{1}'),
+                collection: if property("collection.delim").is_some() {
+                    character("collection.delim", '\u{2}')
+                } else {
+                    // Hive's own misspelling, which tables in the wild carry.
+                    character("colelction.delim", '\u{2}')
+                },
+                map_key: character("mapkey.delim", '\u{3}'),
+                escape: property("escape.delim").and_then(|text| text.chars().next()),
+                null: property("serialization.null.format").unwrap_or("\\N").to_owned(),
+            }))
         } else {
             Err(Failure::not_supported(None, format!("the SerDe {serde:?} of table {}", table.name)))
         }
@@ -89,8 +112,12 @@ pub struct GlueTable {
     table: Table,
     format: Format,
     schema: TableSchema,
-    partition_types: Vec<AthenaType>,
+    columns: Vec<(String, AthenaType)>,
+    /// Partition keys; behind them come the hidden columns, if they are asked for.
+    keys: usize,
     locations: Vec<Location>,
+    buckets: PathBuf,
+    scanned: Arc<AtomicU64>,
 }
 
 /// One folder of files with the partition values they stand for.
@@ -101,21 +128,28 @@ struct Location {
 }
 
 impl GlueTable {
-    /// Reads what the catalog says about the table and its partitions.
-    pub fn open(store: &Store, table: Table) -> std::result::Result<Self, Failure> {
+    /// Reads what the catalog says about the table and its partitions. `hidden` adds the columns "$path" and
+    /// "$file_size"; bytes read from text files are added to `scanned`.
+    pub fn open(
+        store: &Store,
+        table: Table,
+        hidden: bool,
+        buckets: PathBuf,
+        scanned: Arc<AtomicU64>,
+    ) -> std::result::Result<Self, Failure> {
         if table.is_iceberg() {
             return Err(Failure::not_supported(None, format!("the Iceberg table {}", table.name)));
         }
         let storage = table.storage_descriptor.clone().unwrap_or_default();
         let format = Format::of(&table, &storage)?;
-        let field = |column: &crate::emulator::model::Column| -> std::result::Result<FieldRef, Failure> {
+        let typed = |column: &crate::emulator::model::Column| -> std::result::Result<(String, AthenaType), Failure> {
             let data_type =
                 AthenaType::parse(&column.data_type).map_err(|fault| Failure::internal(fault.to_string()))?;
-            Ok(Arc::new(types::field(&column.name, &data_type)?))
+            Ok((column.name.clone(), data_type))
         };
-        let columns: Vec<FieldRef> = table.columns().iter().map(field).collect::<std::result::Result<_, _>>()?;
-        let keys: Vec<FieldRef> = table.partition_keys.iter().map(field).collect::<std::result::Result<_, _>>()?;
-        let partition_types = keys.iter().map(|key| types::athena(key)).collect::<std::result::Result<Vec<_>, _>>()?;
+        let field = |(name, t): &(String, AthenaType)| Ok::<_, Failure>(Arc::new(types::field(name, t)?) as FieldRef);
+        let columns: Vec<_> = table.columns().iter().map(typed).collect::<std::result::Result<_, _>>()?;
+        let keys: Vec<_> = table.partition_keys.iter().map(typed).collect::<std::result::Result<_, _>>()?;
         let mut locations = Vec::new();
         if keys.is_empty() {
             locations.push(Location { url: folder(table.location().unwrap_or_default())?, values: vec![] });
@@ -126,38 +160,62 @@ impl GlueTable {
             for partition in partitions {
                 let location = partition.storage_descriptor.as_ref().and_then(|storage| storage.location.clone());
                 let location = location.unwrap_or_default();
-                let values = partition_values(&partition.values, &partition_types)?;
+                let values = partition_values(&partition.values, &keys)?;
                 locations.push(Location { url: folder(&location)?, values });
             }
         }
-        let file_schema = Arc::new(Schema::new(columns));
-        let schema = TableSchema::builder(file_schema).with_table_partition_cols(keys).build();
-        Ok(Self { table, format, schema, partition_types, locations })
+        let fields: Vec<FieldRef> = columns.iter().map(field).collect::<std::result::Result<_, _>>()?;
+        let mut beside: Vec<FieldRef> = keys.iter().map(field).collect::<std::result::Result<_, _>>()?;
+        if hidden {
+            beside.push(Arc::new(Field::new(PATH, DataType::Utf8, true)));
+            beside.push(Arc::new(Field::new(FILE_SIZE, DataType::Int64, true)));
+        }
+        let schema = TableSchema::builder(Arc::new(Schema::new(fields))).with_table_partition_cols(beside).build();
+        Ok(Self { table, format, schema, columns, keys: keys.len(), locations, buckets, scanned })
     }
 
-    fn source(&self) -> Arc<dyn FileSource> {
-        match &self.format {
-            Format::Parquet => Arc::new(ParquetSource::new(self.schema.clone())),
-            Format::Json => Arc::new(JsonSource::new(self.schema.clone())),
-            Format::Csv { delimiter, quote, escape, header, null } => {
-                let options = CsvOptions {
-                    has_header: Some(*header),
-                    delimiter: *delimiter,
-                    quote: *quote,
-                    escape: *escape,
-                    // A quoted field may hold line ends, so files are not cut in the middle.
-                    newlines_in_values: Some(*quote != 0),
-                    null_regex: null.as_ref().map(|text| format!("^{}$", regex::escape(text))),
-                    ..CsvOptions::default()
-                };
-                Arc::new(CsvSource::new(self.schema.clone()).with_csv_options(options))
-            }
+    fn skipped_lines(&self) -> Result<usize> {
+        let text = self.table.parameters.get("skip.header.line.count").map_or("0", String::as_str);
+        text.trim().parse().map_err(|_| external(Failure::bad_data(format!("skip.header.line.count={text}"))))
+    }
+
+    /// The scan of text files, spread over as many parts as may run at once.
+    fn scan_rows(
+        &self,
+        bucket: &str,
+        files: Vec<PartitionedFile>,
+        projection: Option<&Vec<usize>>,
+        parts: usize,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let all = self.schema.table_schema().fields().len();
+        let projection: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..all).collect());
+        let schema = project_schema(&self.schema(), Some(&projection))?;
+        let mut groups: Vec<Vec<RowFile>> = vec![Vec::new(); parts.clamp(1, files.len().max(1))];
+        let count = groups.len();
+        for (i, file) in files.into_iter().enumerate() {
+            let path = self.buckets.join(bucket).join(file.object_meta.location.as_ref());
+            groups[i % count].push(RowFile { path, constants: file.partition_values });
         }
+        let skipped_lines = self.skipped_lines()?;
+        let stream = |files| -> Arc<dyn datafusion::physical_plan::streaming::PartitionStream> {
+            Arc::new(RowStream(Arc::new(RowFiles {
+                table: self.table.name.clone(),
+                format: self.format.clone(),
+                files,
+                columns: self.columns.clone(),
+                projection: projection.clone(),
+                schema: Arc::clone(&schema),
+                skipped_lines,
+                scanned: Arc::clone(&self.scanned),
+            })))
+        };
+        let streams = groups.into_iter().map(stream).collect();
+        Ok(Arc::new(StreamingTableExec::try_new(Arc::clone(&schema), streams, None, None, false, None)?))
     }
 
     /// The locations whose partition values can satisfy the filters over partition keys alone.
     fn pruned(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<&Location>> {
-        let keys = self.schema.table_partition_cols();
+        let keys = &self.schema.table_partition_cols()[..self.keys];
         let named = |name: &str| keys.iter().any(|key| key.name() == name);
         let mut filters = filters.iter().filter(|filter| {
             let columns = filter.column_refs();
@@ -238,8 +296,11 @@ fn folder(location: &str) -> std::result::Result<ListingTableUrl, Failure> {
 }
 
 /// Partition values are text in the catalog; `__HIVE_DEFAULT_PARTITION__` is NULL.
-fn partition_values(values: &[String], data_types: &[AthenaType]) -> std::result::Result<Vec<ScalarValue>, Failure> {
-    let parse = |(value, data_type): (&String, &AthenaType)| {
+fn partition_values(
+    values: &[String],
+    keys: &[(String, AthenaType)],
+) -> std::result::Result<Vec<ScalarValue>, Failure> {
+    let parse = |(value, (_, data_type)): (&String, &(String, AthenaType))| {
         let text = Some(value.as_str()).filter(|value| *value != "__HIVE_DEFAULT_PARTITION__");
         let mut builder = ColumnBuilder::new(data_type);
         builder
@@ -249,7 +310,7 @@ fn partition_values(values: &[String], data_types: &[AthenaType]) -> std::result
         let arrow = types::arrow(data_type)?;
         scalar.and_then(|scalar| scalar.cast_to(&arrow)).map_err(|error| Failure::internal(error.to_string()))
     };
-    values.iter().zip(data_types).map(parse).collect()
+    values.iter().zip(keys).map(parse).collect()
 }
 
 #[async_trait]
@@ -298,18 +359,27 @@ impl TableProvider for GlueTable {
                 // Hive leaves out what starts with a dot or an underscore.
                 object.size > 0 && !name.starts_with(['.', '_'])
             });
+            let bucket = url.as_str().trim_end_matches('/').to_owned();
             files.extend(listed.into_iter().map(|object| {
+                let (path, size) = (format!("{bucket}/{}", object.location), object.size);
                 let mut file = PartitionedFile::from(object);
                 file.partition_values = location.values.clone();
+                if self.schema.table_partition_cols().len() > self.keys {
+                    file.partition_values.push(ScalarValue::Utf8(Some(unescaped(&path))));
+                    file.partition_values.push(ScalarValue::Int64(i64::try_from(size).ok()));
+                }
                 file
             }));
         }
         let Some(store_url) = store_url.filter(|_| !files.is_empty()) else {
             return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema(), projection)?)));
         };
-        debug_assert!(files.iter().all(|file| file.partition_values.len() == self.partition_types.len()));
+        if self.format != Format::Parquet {
+            let bucket = store_url.as_str().trim_start_matches("s3://").trim_end_matches('/').to_owned();
+            return self.scan_rows(&bucket, files, projection, state.config().target_partitions());
+        }
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
-        let config = FileScanConfigBuilder::new(store_url, self.source())
+        let config = FileScanConfigBuilder::new(store_url, Arc::new(ParquetSource::new(self.schema.clone())))
             .with_file_groups(groups)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit.filter(|_| filters.is_empty()))

@@ -8,6 +8,7 @@ use datafusion::arrow::array::types::*;
 use datafusion::arrow::array::{Array, ArrayRef};
 use datafusion::arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 
+use super::zones;
 use crate::emulator::model::Failure;
 use crate::types::AthenaType;
 
@@ -58,10 +59,11 @@ pub fn append(out: &mut String, array: &ArrayRef, row: usize, data_type: &Athena
                 TimeUnit::Nanosecond => (1_000_000_000, 9, array.as_primitive::<TimestampNanosecondType>().value(row)),
             };
             let nanos = value.rem_euclid(per_second) * (1_000_000_000 / per_second);
-            timestamp(out, value.div_euclid(per_second), nanos, digits, data_type)?;
-            if zone.is_some() {
-                out.push_str(" UTC");
-            }
+            let seconds = value.div_euclid(per_second);
+            let Some(zone) = zone else { return timestamp(out, seconds, nanos, digits, data_type).map(|()| true) };
+            timestamp(out, zones::local_seconds(seconds, zone)?, nanos, digits, data_type)?;
+            out.push(' ');
+            out.push_str(zones::shown(zone));
         }
         DataType::Interval(IntervalUnit::YearMonth) => {
             months(out, array.as_primitive::<IntervalYearMonthType>().value(row));

@@ -11,6 +11,8 @@ use crate::types::{AthenaType, RowField};
 
 /// Metadata key under which a field carries its Athena type.
 const ATHENA_TYPE: &str = "athena:type";
+/// Metadata key of a row's field that has no name; Arrow's structs name all of theirs.
+const UNNAMED: &str = "athena:unnamed";
 
 /// The Arrow type the engine computes with.
 pub fn arrow(data_type: &AthenaType) -> Result<DataType, Failure> {
@@ -23,9 +25,12 @@ pub fn arrow(data_type: &AthenaType) -> Result<DataType, Failure> {
         AthenaType::Real => DataType::Float32,
         AthenaType::Double => DataType::Float64,
         AthenaType::Decimal { precision, scale } => DataType::Decimal128(*precision, *scale as i8),
-        AthenaType::Varchar(_) | AthenaType::Char(_) | AthenaType::Json | AthenaType::Uuid | AthenaType::Ipaddress => {
-            DataType::Utf8
-        }
+        AthenaType::Varchar(_)
+        | AthenaType::Char(_)
+        | AthenaType::Json
+        | AthenaType::Uuid
+        | AthenaType::Ipaddress
+        | AthenaType::TimeWithTimeZone(_) => DataType::Utf8,
         AthenaType::Varbinary => DataType::Binary,
         AthenaType::Date => DataType::Date32,
         AthenaType::Time(precision) => match unit(precision.unwrap_or(3))? {
@@ -45,8 +50,13 @@ pub fn arrow(data_type: &AthenaType) -> Result<DataType, Failure> {
         }
         AthenaType::Row(Some(fields)) => {
             let fields = fields.iter().enumerate().map(|(i, row_field)| {
-                let name = row_field.name.clone().unwrap_or_else(|| format!("field{i}"));
-                field(&name, &row_field.data_type)
+                let Some(name) = &row_field.name else {
+                    let unnamed = field(&format!("field{i}"), &row_field.data_type)?;
+                    let mut metadata = unnamed.metadata().clone();
+                    metadata.insert(UNNAMED.to_owned(), String::new());
+                    return Ok(unnamed.with_metadata(metadata));
+                };
+                field(name, &row_field.data_type)
             });
             DataType::Struct(fields.collect::<Result<_, _>>()?)
         }
@@ -78,11 +88,27 @@ pub fn field(name: &str, data_type: &AthenaType) -> Result<Field, Failure> {
 pub fn athena(field: &Field) -> Result<AthenaType, Failure> {
     let said = field.metadata().get(ATHENA_TYPE).and_then(|text| AthenaType::parse(text).ok());
     if let Some(said) = said
-        && arrow(&said).is_ok_and(|expected| expected == *field.data_type())
+        && arrow(&said).is_ok_and(|expected| same_but_zone(&expected, field.data_type()))
     {
         return Ok(said);
     }
     athena_of(field.data_type())
+}
+
+/// Zoned timestamps carry their zone in the Arrow type, so it is one per column, not one per value.
+fn same_but_zone(a: &DataType, b: &DataType) -> bool {
+    match (a, b) {
+        (DataType::Timestamp(a, Some(_)), DataType::Timestamp(b, Some(_))) => a == b,
+        (a, b) => a == b,
+    }
+}
+
+/// A zoned timestamp type in another zone; any other type as it is.
+pub fn in_zone(data_type: DataType, zone: &str) -> DataType {
+    match data_type {
+        DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(unit, Some(zone.into())),
+        other => other,
+    }
 }
 
 /// The Athena type of bare Arrow data.
@@ -127,8 +153,10 @@ pub fn athena_of(data_type: &DataType) -> Result<AthenaType, Failure> {
             _ => return Err(Failure::internal("a map without entries")),
         },
         DataType::Struct(fields) => {
-            let fields =
-                fields.iter().map(|field| Ok(RowField { name: Some(field.name().clone()), data_type: athena(field)? }));
+            let fields = fields.iter().map(|field| {
+                let name = (!field.metadata().contains_key(UNNAMED)).then(|| field.name().clone());
+                Ok(RowField { name, data_type: athena(field)? })
+            });
             AthenaType::Row(Some(fields.collect::<Result<_, Failure>>()?))
         }
         DataType::Dictionary(_, values) => athena_of(values)?,

@@ -1,4 +1,4 @@
-//! CreateDatabase, GetDatabase, GetDatabases.
+//! CreateDatabase, GetDatabase, GetDatabases, UpdateDatabase, DeleteDatabase.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -42,6 +42,37 @@ pub fn create(store: &Store, body: &[u8]) -> Answer {
         create_time: now(),
         catalog_id: ACCOUNT.to_owned(),
     })?;
+    Ok(json!({}))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UpdateDatabase {
+    name: String,
+    database_input: DatabaseInput,
+}
+
+pub fn update(store: &Store, body: &[u8]) -> Answer {
+    let UpdateDatabase { name, database_input: given } = input(body)?;
+    let name = name.to_lowercase();
+    let known = store.database(&name)?.ok_or_else(|| not_found(format!("Database {name} not found.")))?;
+    if given.name.to_lowercase() != name {
+        return Err(invalid_input("A database cannot be renamed"));
+    }
+    store.put_database(&Database {
+        description: given.description,
+        location_uri: given.location_uri,
+        parameters: given.parameters,
+        ..known
+    })?;
+    Ok(json!({}))
+}
+
+/// Its tables go with it, as in Glue.
+pub fn delete(store: &Store, body: &[u8]) -> Answer {
+    let name = input::<GetDatabase>(body)?.name.to_lowercase();
+    store.database(&name)?.ok_or_else(|| not_found(format!("Database {name} not found.")))?;
+    store.drop_database(&name)?;
     Ok(json!({}))
 }
 

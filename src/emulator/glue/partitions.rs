@@ -1,4 +1,4 @@
-//! CreatePartition, BatchCreatePartition, GetPartition, GetPartitions, BatchGetPartition.
+//! Partitions: create, get, list by an expression, update, delete, and the batch calls.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::super::api::{Answer, ApiError, input, page_place, page_token};
 use super::super::model::{ACCOUNT, Parameters, Partition, Storage, Table, now};
 use super::super::store::Store;
+use super::expression::Condition;
 use super::{already_exists, invalid_input, not_found, page_size};
 
 #[derive(Deserialize)]
@@ -97,19 +98,28 @@ struct GetPartitions {
 
 pub fn list(store: &Store, body: &[u8]) -> Answer {
     let asked: GetPartitions = input(body)?;
-    if asked.expression.is_some_and(|expression| !expression.trim().is_empty()) {
-        return Err(ApiError::unknown_operation("AWSGlue.GetPartitions with an Expression"));
-    }
     let size = page_size(asked.max_results, 1000)?;
     let table = owner(store, &asked.database_name, &asked.table_name)?;
-    let after: Option<Vec<String>> = match asked.next_token.filter(|token| !token.is_empty()) {
+    let expression = asked.expression.filter(|expression| !expression.trim().is_empty());
+    let condition = expression.map(|expression| Condition::parse(&expression, &table)).transpose()?;
+    let mut after: Option<Vec<String>> = match asked.next_token.filter(|token| !token.is_empty()) {
         Some(token) => {
             let place = page_place(&token).and_then(|place| serde_json::from_str(&place).ok());
             Some(place.ok_or_else(|| invalid_input("Invalid NextToken"))?)
         }
         None => None,
     };
-    let mut page = store.partitions(&table.database_name, &table.name, after.as_deref(), size + 1)?;
+    let mut page: Vec<Partition> = Vec::new();
+    loop {
+        let chunk = store.partitions(&table.database_name, &table.name, after.as_deref(), size + 1)?;
+        let read_all = chunk.len() <= size;
+        after = chunk.last().map(|partition| partition.values.clone());
+        let keep = |partition: &Partition| condition.as_ref().is_none_or(|condition| condition.holds(partition));
+        page.extend(chunk.into_iter().filter(keep));
+        if read_all || page.len() > size {
+            break;
+        }
+    }
     let more = page.len() > size;
     page.truncate(size);
     let mut answer = json!({ "Partitions": page });
@@ -141,6 +151,69 @@ pub fn batch_get(store: &Store, body: &[u8]) -> Answer {
         found.extend(store.partition(&table.database_name, &table.name, &wanted.values)?);
     }
     Ok(json!({ "Partitions": found, "UnprocessedKeys": [] }))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UpdatePartition {
+    database_name: String,
+    table_name: String,
+    partition_value_list: Vec<String>,
+    partition_input: PartitionInput,
+}
+
+/// Other values move the partition.
+pub fn update(store: &Store, body: &[u8]) -> Answer {
+    let asked: UpdatePartition = input(body)?;
+    let table = owner(store, &asked.database_name, &asked.table_name)?;
+    let (database, name) = (&table.database_name, &table.name);
+    let known = store.partition(database, name, &asked.partition_value_list)?;
+    known.ok_or_else(|| not_found("Cannot find partition."))?;
+    let updated = partition(&table, asked.partition_input)?;
+    let moved = updated.values != asked.partition_value_list;
+    if moved && store.partition(database, name, &updated.values)?.is_some() {
+        return Err(already_exists("Partition already exists."));
+    }
+    store.put_partitions(&[updated])?;
+    if moved {
+        store.drop_partitions(database, name, &[asked.partition_value_list])?;
+    }
+    Ok(json!({}))
+}
+
+pub fn delete(store: &Store, body: &[u8]) -> Answer {
+    let asked: GetPartition = input(body)?;
+    let table = owner(store, &asked.database_name, &asked.table_name)?;
+    let known = store.partition(&table.database_name, &table.name, &asked.partition_values)?;
+    known.ok_or_else(|| not_found("Cannot find partition."))?;
+    store.drop_partitions(&table.database_name, &table.name, &[asked.partition_values])?;
+    Ok(json!({}))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct BatchDeletePartition {
+    database_name: String,
+    table_name: String,
+    partitions_to_delete: Vec<ValueList>,
+}
+
+pub fn batch_delete(store: &Store, body: &[u8]) -> Answer {
+    let asked: BatchDeletePartition = input(body)?;
+    let table = owner(store, &asked.database_name, &asked.table_name)?;
+    let (mut dropped, mut errors) = (Vec::new(), Vec::new());
+    for wanted in asked.partitions_to_delete {
+        if store.partition(&table.database_name, &table.name, &wanted.values)?.is_some() {
+            dropped.push(wanted.values);
+        } else {
+            errors.push(json!({
+                "PartitionValues": wanted.values,
+                "ErrorDetail": { "ErrorCode": "EntityNotFoundException", "ErrorMessage": "Cannot find partition." },
+            }));
+        }
+    }
+    store.drop_partitions(&table.database_name, &table.name, &dropped)?;
+    Ok(json!({ "Errors": errors }))
 }
 
 fn owner(store: &Store, database: &str, table: &str) -> Result<Table, ApiError> {

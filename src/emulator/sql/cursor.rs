@@ -145,6 +145,66 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    pub fn nth_token(&self, n: usize) -> Option<Token> {
+        self.tokens.get(self.at + n).map(|token| token.token.clone())
+    }
+
+    /// What stands in the brackets that come next, which are taken.
+    pub fn bracketed(&mut self) -> Result<Vec<TokenWithSpan>, Failure> {
+        self.expect_token(&Token::LParen)?;
+        let (start, mut depth) = (self.at, 1);
+        while let Some(token) = self.tokens.get(self.at) {
+            match token.token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth -= 1,
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return Ok(self.tokens[start..self.at - 1].to_vec());
+            }
+        }
+        Err(self.mismatched("')'"))
+    }
+
+    /// Takes these words off the end of the statement, if it ends in them.
+    pub fn take_ending(&mut self, words: &[&str]) -> bool {
+        let Some(start) = self.tokens.len().checked_sub(words.len()).filter(|start| *start >= self.at) else {
+            return false;
+        };
+        let here = self.at;
+        self.at = start;
+        let found = words.iter().enumerate().all(|(n, word)| self.nth_is(n, word));
+        self.at = here;
+        if found {
+            self.tokens.truncate(start);
+        }
+        found
+    }
+
+    /// The text of an expression: everything up to a comma outside of brackets.
+    pub fn expression_text(&mut self) -> Result<&'a str, Failure> {
+        let (start, mut depth) = (self.at, 0_i32);
+        while let Some(token) = self.tokens.get(self.at) {
+            match &token.token {
+                Token::Comma if depth == 0 => break,
+                Token::LParen | Token::LBracket => depth += 1,
+                Token::RParen | Token::RBracket => depth -= 1,
+                _ => {}
+            }
+            self.at += 1;
+        }
+        self.text_since(start, "<expression>")
+    }
+
+    fn text_since(&self, start: usize, expected: &str) -> Result<&'a str, Failure> {
+        if self.at == start {
+            return Err(self.mismatched(expected));
+        }
+        let (first, last) = (&self.tokens[start], &self.tokens[self.at - 1]);
+        Ok(&self.sql[offset(self.sql, first.span.start)..offset(self.sql, last.span.end)])
+    }
+
     /// `('key'='value', …)`
     pub fn properties(&mut self) -> Result<Parameters, Failure> {
         self.expect_token(&Token::LParen)?;
@@ -176,10 +236,6 @@ impl<'a> Cursor<'a> {
             }
             self.at += 1;
         }
-        if self.at == start {
-            return Err(self.mismatched("<type>"));
-        }
-        let (first, last) = (&self.tokens[start], &self.tokens[self.at - 1]);
-        Ok(&self.sql[offset(self.sql, first.span.start)..offset(self.sql, last.span.end)])
+        self.text_since(start, "<type>")
     }
 }

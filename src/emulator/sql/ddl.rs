@@ -15,13 +15,38 @@ pub fn statement(cursor: &mut Cursor<'_>) -> Result<Statement, Failure> {
     } else if cursor.accept("SHOW") {
         show(cursor)
     } else if cursor.accept("DESCRIBE") || cursor.accept("DESC") {
-        let _ = cursor.accept("EXTENDED") || cursor.accept("FORMATTED");
-        ending(cursor, Cursor::name).map(Statement::Describe)
+        describe(cursor)
+    } else if cursor.accept("ALTER") {
+        super::alter::statement(cursor)
+    } else if cursor.accept("INSERT INTO") {
+        super::write::insert(cursor)
+    } else if cursor.accept("UNLOAD") {
+        super::write::unload(cursor)
+    } else if cursor.accept("PREPARE") {
+        super::prepared::prepare(cursor)
+    } else if cursor.accept("DEALLOCATE") {
+        super::prepared::deallocate(cursor)
     } else if cursor.accept("MSCK REPAIR TABLE") {
         ending(cursor, Cursor::name).map(Statement::MsckRepair)
     } else {
         Err(cursor.mismatched("<statement>"))
     }
+}
+
+/// `[EXTENDED | FORMATTED] name [PARTITION (…)] [column]`
+fn describe(cursor: &mut Cursor<'_>) -> Result<Statement, Failure> {
+    let at = cursor.position();
+    if cursor.accept("INPUT") || cursor.accept("OUTPUT") {
+        return Err(Failure::not_supported(Some(at), "DESCRIBE INPUT and DESCRIBE OUTPUT, as Athena does not"));
+    }
+    let _ = cursor.accept("EXTENDED") || cursor.accept("FORMATTED");
+    let name = cursor.name()?;
+    if cursor.accept("PARTITION") {
+        cursor.bracketed()?;
+    }
+    let column = if cursor.at_end() { None } else { Some(cursor.identifier()?) };
+    cursor.expect_end()?;
+    Ok(Statement::Describe { name, column })
 }
 
 /// Reads the last part of a statement.
@@ -35,7 +60,6 @@ fn ending<'a, T>(
 }
 
 fn create(cursor: &mut Cursor<'_>) -> Result<Statement, Failure> {
-    let at = cursor.position();
     if cursor.accept("DATABASE") || cursor.accept("SCHEMA") {
         return create_database(cursor);
     }
@@ -50,12 +74,7 @@ fn create(cursor: &mut Cursor<'_>) -> Result<Statement, Failure> {
         return Ok(Statement::CreateView { name, or_replace, query: query(cursor)?, text });
     }
     if cursor.accept("TABLE") {
-        return Ok(Statement::Unsupported {
-            what: "CREATE TABLE without EXTERNAL (CREATE TABLE AS and Iceberg tables)".into(),
-            at,
-            substatement: "CREATE_TABLE_AS_SELECT",
-            statement_type: "DDL",
-        });
+        return super::write::create_table_as(cursor);
     }
     Err(cursor.mismatched("'DATABASE', 'SCHEMA', 'EXTERNAL TABLE', 'TABLE', 'VIEW'"))
 }
@@ -121,7 +140,7 @@ fn create_table(cursor: &mut Cursor<'_>) -> Result<Statement, Failure> {
     })))
 }
 
-fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<ColumnDefinition>, Failure> {
+pub fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<ColumnDefinition>, Failure> {
     cursor.expect_token(&Token::LParen)?;
     let mut columns = Vec::new();
     loop {
@@ -210,7 +229,16 @@ fn show(cursor: &mut Cursor<'_>) -> Result<Statement, Failure> {
     } else if cursor.accept("CREATE VIEW") {
         ending(cursor, Cursor::name).map(Statement::ShowCreateView)
     } else if cursor.accept("TBLPROPERTIES") {
-        ending(cursor, Cursor::name).map(Statement::ShowTableProperties)
+        let name = cursor.name()?;
+        let mut key = None;
+        if cursor.accept_token(&Token::LParen) {
+            key = Some(cursor.string()?);
+            cursor.expect_token(&Token::RParen)?;
+        }
+        cursor.expect_end()?;
+        Ok(Statement::ShowTableProperties { name, key })
+    } else if cursor.accept("FUNCTIONS") {
+        ending(cursor, like).map(|like| Statement::ShowFunctions { like })
     } else {
         Err(cursor.mismatched(
             "'DATABASES', 'SCHEMAS', 'TABLES', 'VIEWS', 'COLUMNS', 'PARTITIONS', 'CREATE TABLE', 'CREATE VIEW', \

@@ -52,6 +52,10 @@ impl Dialect for AthenaDialect {
         true
     }
 
+    fn supports_unicode_string_literal(&self) -> bool {
+        true
+    }
+
     fn supports_lambda_functions(&self) -> bool {
         true
     }
@@ -76,7 +80,7 @@ pub fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, Failure> {
 
 /// Reads all of the tokens as one query.
 pub fn query(tokens: Vec<TokenWithSpan>, end: Position) -> Result<Box<Query>, Failure> {
-    let mut parser = parser(tokens);
+    let mut parser = parser(respelled(tokens));
     let query = parser.parse_query().map_err(|error| complaint(error, end))?;
     finish(&mut parser, end)?;
     match query.visit(&mut Depth(0)) {
@@ -103,6 +107,149 @@ pub fn check_operators(tokens: &[TokenWithSpan]) -> Result<(), Failure> {
         Some(token) => Err(too_large(position(token.span.start))),
         None => Ok(()),
     }
+}
+
+/// Starts a word that stands for the text of a type.
+pub const ANY_TYPE: &str = "type:";
+
+/// Types whose literals are their name and a text, beside those sqlparser knows.
+const LITERAL_TYPES: [&str; 14] = [
+    "json",
+    "uuid",
+    "ipaddress",
+    "real",
+    "double",
+    "bigint",
+    "integer",
+    "int",
+    "smallint",
+    "tinyint",
+    "varchar",
+    "char",
+    "boolean",
+    "varbinary",
+];
+
+/// The same statement in words sqlparser reads: any type after CAST(… AS, `UUID '…'`, and VALUES without brackets.
+fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    // For each open bracket: whether it is CAST's.
+    let mut brackets: Vec<bool> = Vec::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        let token = &tokens[at];
+        let next = tokens.get(at + 1).map(|next| &next.token);
+        match &token.token {
+            Token::LParen => {
+                let opens_cast =
+                    at > 0 && (is_word(&tokens[at - 1].token, "cast") || is_word(&tokens[at - 1].token, "try_cast"));
+                brackets.push(opens_cast);
+            }
+            Token::RParen => {
+                brackets.pop();
+            }
+            Token::Word(word) if word.quote_style.is_none() => {
+                let name = word.value.to_lowercase();
+                if name == "as" && brackets.last() == Some(&true) {
+                    let end = closing(&tokens, at + 1);
+                    out.push(token.clone());
+                    out.push(type_word(&tokens[at + 1..end], token));
+                    at = end;
+                    continue;
+                }
+                let text = match next {
+                    Some(Token::SingleQuotedString(_)) => tokens.get(at + 1),
+                    _ => None,
+                };
+                if let Some(text) = text.filter(|_| LITERAL_TYPES.contains(&name.as_str())) {
+                    out.extend(typed_text(&name, text, token));
+                    at += 2;
+                    continue;
+                }
+                if name == "values" && next.is_some_and(|next| *next != Token::LParen) {
+                    out.push(token.clone());
+                    at = bracket_rows(&tokens, at + 1, &mut out);
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        out.push(token.clone());
+        at += 1;
+    }
+    out
+}
+
+fn is_word(token: &Token, expected: &str) -> bool {
+    matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected))
+}
+
+/// The place of the bracket that closes what is open at `from`.
+fn closing(tokens: &[TokenWithSpan], from: usize) -> usize {
+    let mut depth = 0;
+    for (at, token) in tokens.iter().enumerate().skip(from) {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen if depth == 0 => return at,
+            Token::RParen => depth -= 1,
+            _ => {}
+        }
+    }
+    tokens.len()
+}
+
+fn like(token: Token, place: &TokenWithSpan) -> TokenWithSpan {
+    TokenWithSpan { token, span: place.span }
+}
+
+fn type_word(tokens: &[TokenWithSpan], place: &TokenWithSpan) -> TokenWithSpan {
+    let text: Vec<String> = tokens.iter().map(|token| token.token.to_string()).collect();
+    like(Token::make_word(&format!("{ANY_TYPE}{}", text.join(" ")), Some('"')), place)
+}
+
+/// `UUID '…'` → `CAST('…' AS uuid)`; a JSON text is parsed, not wrapped.
+fn typed_text(name: &str, text: &TokenWithSpan, place: &TokenWithSpan) -> Vec<TokenWithSpan> {
+    let word = |text: &str| like(Token::make_word(text, None), place);
+    let (open, close) = (like(Token::LParen, place), like(Token::RParen, place));
+    if name == "json" {
+        return vec![word("json_parse"), open, text.clone(), close];
+    }
+    let target = like(Token::make_word(&format!("{ANY_TYPE}{name}"), Some('"')), place);
+    vec![word("cast"), open, text.clone(), word("as"), target, close]
+}
+
+/// `VALUES 1, 2` → `VALUES (1), (2)`. Gives the place behind the rows.
+fn bracket_rows(tokens: &[TokenWithSpan], from: usize, out: &mut Vec<TokenWithSpan>) -> usize {
+    const ENDS: [&str; 8] = ["order", "limit", "offset", "fetch", "union", "except", "intersect", "with"];
+    let mut depth = 0_i32;
+    let mut end = from;
+    let mut rows: Vec<Vec<TokenWithSpan>> = vec![Vec::new()];
+    while let Some(token) = tokens.get(end) {
+        match &token.token {
+            Token::LParen | Token::LBracket => depth += 1,
+            Token::RParen | Token::RBracket => depth -= 1,
+            _ => {}
+        }
+        if depth < 0 || (depth == 0 && ENDS.iter().any(|word| is_word(&token.token, word))) {
+            break;
+        }
+        if depth == 0 && token.token == Token::Comma {
+            rows.push(Vec::new());
+        } else if let Some(row) = rows.last_mut() {
+            row.push(token.clone());
+        }
+        end += 1;
+    }
+    for (i, row) in rows.into_iter().enumerate() {
+        let place = row.first().cloned().unwrap_or_else(|| tokens[from.min(tokens.len()) - 1].clone());
+        if i > 0 {
+            out.push(like(Token::Comma, &place));
+        }
+        out.push(like(Token::LParen, &place));
+        out.extend(respelled(row));
+        out.push(like(Token::RParen, &place));
+    }
+    end
 }
 
 /// Counts how deep expressions and set operations are nested.
@@ -133,7 +280,7 @@ impl Visitor for Depth {
 
 /// Reads all of the tokens as one expression.
 pub fn expression(tokens: Vec<TokenWithSpan>, end: Position) -> Result<Expr, Failure> {
-    let mut parser = parser(tokens);
+    let mut parser = parser(respelled(tokens));
     let expression = parser.parse_expr().map_err(|error| complaint(error, end))?;
     finish(&mut parser, end)?;
     Ok(expression)

@@ -8,6 +8,7 @@
 mod build;
 mod literals;
 mod names;
+mod tables;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -18,29 +19,55 @@ use super::dialect::position;
 use super::functions::{self, CAST, Form, TRY_CAST, call, cast, string};
 use crate::emulator::model::Failure;
 use build::{bare_query, number, select_all};
-use literals::{cast_target, like, literal, typed_literal};
-use names::{ANONYMOUS, DUPLICATE};
-pub use names::{OutputNames, Places};
+use literals::{cast_target, compound_interval, like, literal, typed_literal};
+use names::DUPLICATE;
+pub use names::{ANONYMOUS, OutputNames, Places};
+use tables::sampled;
+
+/// Columns that every Hive table has and `*` does not show.
+pub const PATH: &str = "$path";
+pub const FILE_SIZE: &str = "$file_size";
 
 /// A query for DataFusion, and what to call its columns.
 pub struct Rewritten {
     pub query: Query,
+    /// Whether it names a hidden column.
+    pub hidden: bool,
     pub names: OutputNames,
     pub places: Places,
 }
 
 /// Rewrites a whole query.
 pub fn rewrite(mut query: Query) -> Result<Rewritten, Failure> {
-    let mut rewriter = Rewriter::default();
+    let hidden = matches!(query.visit(&mut NamesHidden), ControlFlow::Break(()));
+    let mut rewriter = Rewriter { hidden, ..Rewriter::default() };
     rewriter.name_output(&mut query.body);
     match VisitMut::visit(&mut query, &mut rewriter) {
         ControlFlow::Break(failure) => Err(failure),
-        ControlFlow::Continue(()) => Ok(Rewritten { query, names: rewriter.names, places: rewriter.places }),
+        ControlFlow::Continue(()) => Ok(Rewritten { query, hidden, names: rewriter.names, places: rewriter.places }),
+    }
+}
+
+/// Looks for the name of a hidden column.
+struct NamesHidden;
+
+impl Visitor for NamesHidden {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        let name = match expr {
+            Expr::Identifier(ident) => Some(ident),
+            Expr::CompoundIdentifier(parts) => parts.last(),
+            _ => None,
+        };
+        let hidden = name.is_some_and(|name| [PATH, FILE_SIZE].contains(&name.value.to_lowercase().as_str()));
+        if hidden { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
 #[derive(Default)]
 struct Rewriter {
+    hidden: bool,
     names: OutputNames,
     places: Places,
     made: usize,
@@ -81,6 +108,12 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> Flow {
         protect_positions(expr);
+        if let Expr::Lambda(lambda) = expr {
+            match &mut lambda.params {
+                OneOrManyWithParens::One(parameter) => fold(&mut parameter.name),
+                OneOrManyWithParens::Many(parameters) => parameters.iter_mut().for_each(|p| fold(&mut p.name)),
+            }
+        }
         Flow::Continue(())
     }
 
@@ -332,9 +365,14 @@ impl Rewriter {
                         }
                     }
                 }
+                SelectItem::Wildcard(options) if self.hidden && reads_table(&select.from) => {
+                    let names = [PATH, FILE_SIZE].map(|name| ObjectName::from(vec![Ident::with_quote('"', name)]));
+                    options.opt_exclude = Some(ExcludeSelectItem::Multiple(names.to_vec()));
+                }
                 SelectItem::Wildcard(_) => {}
             }
         }
+        tables::nest_unnests(&mut select.from);
         for table in &mut select.from {
             for join in &mut table.joins {
                 fold_join(&mut join.join_operator);
@@ -349,6 +387,9 @@ impl Rewriter {
     }
 
     fn table_factor(&mut self, factor: &mut TableFactor) -> Result<(), Failure> {
+        if let Some(sampled) = sampled(factor)? {
+            *factor = sampled;
+        }
         let alias = match factor {
             TableFactor::Table { alias, args, version, sample, with_ordinality, partitions, with_hints, .. } => {
                 for (present, what) in [
@@ -369,12 +410,7 @@ impl Rewriter {
                 }
                 alias
             }
-            TableFactor::UNNEST { alias, with_ordinality, .. } => {
-                if *with_ordinality {
-                    return refuse("UNNEST … WITH ORDINALITY");
-                }
-                alias
-            }
+            TableFactor::UNNEST { alias, .. } => alias,
             TableFactor::NestedJoin { alias, table_with_joins } => {
                 for join in &mut table_with_joins.joins {
                     fold_join(&mut join.join_operator);
@@ -436,7 +472,7 @@ impl Rewriter {
                 Ok(())
             }
             Expr::Position { expr: needle, r#in: text } => {
-                *expr = cast(call("strpos", vec![take(text), take(needle)]), "bigint");
+                *expr = call("athena_strpos", vec![take(text), take(needle)]);
                 Ok(())
             }
             Expr::Substring { expr: value, substring_from, substring_for, .. } => {
@@ -471,7 +507,8 @@ impl Rewriter {
             Expr::Function(_) => self.function(expr),
             Expr::Interval(interval) => {
                 if interval.last_field.is_some() {
-                    return refuse("INTERVAL … TO …");
+                    *expr = compound_interval(interval)?;
+                    return Ok(());
                 }
                 // Months and seconds are different types in Trino; DataFusion has one for both.
                 if matches!(interval.leading_field, Some(DateTimeField::Year | DateTimeField::Month)) {
@@ -501,13 +538,38 @@ impl Rewriter {
             | Expr::GroupingSets(_)
             | Expr::Cube(_)
             | Expr::Rollup(_)
-            | Expr::Tuple(_)
-            | Expr::Array(_)
             | Expr::Wildcard(_)
             | Expr::QualifiedWildcard(..) => Ok(()),
-            Expr::CompoundFieldAccess { .. } => refuse("array and map subscripts"),
-            Expr::AtTimeZone { .. } => refuse("AT TIME ZONE"),
-            Expr::Lambda(_) => refuse("lambda expressions"),
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                let mut value = take(root);
+                for access in access_chain.drain(..) {
+                    value = match access {
+                        AccessExpr::Subscript(Subscript::Index { index }) => {
+                            let constant = functions::literal_integer(&index).map(|at| string(&at.to_string()));
+                            call("athena_subscript", [value, index].into_iter().chain(constant).collect())
+                        }
+                        AccessExpr::Dot(Expr::Identifier(field)) => {
+                            call("athena_field", vec![value, string(&field.value)])
+                        }
+                        other => return refuse(format!("the access {other}")),
+                    };
+                }
+                *expr = value;
+                Ok(())
+            }
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                *expr = call("athena_at_timezone", vec![take(timestamp), take(time_zone)]);
+                Ok(())
+            }
+            Expr::Array(array) => {
+                *expr = call("athena_array", std::mem::take(&mut array.elem));
+                Ok(())
+            }
+            Expr::Tuple(values) => {
+                *expr = call("athena_row", std::mem::take(values));
+                Ok(())
+            }
+            Expr::Lambda(_) => Ok(()),
             other => refuse(format!("the expression {other}")),
         }
     }
@@ -543,7 +605,7 @@ impl Rewriter {
                 let args = plain_arguments(function).map_err(complain)?;
                 *expr = form(args).map_err(complain)?;
             }
-            Form::Aggregate(form) => form(function).map_err(complain)?,
+            Form::Aggregate(form) => *expr = form(function.clone()).map_err(complain)?,
         }
         Ok(())
     }
@@ -568,6 +630,14 @@ fn plain_arguments(function: &Function) -> Result<Vec<Expr>, &'static str> {
             })
             .collect(),
     }
+}
+
+/// Whether a FROM names a table, not only subqueries.
+fn reads_table(from: &[TableWithJoins]) -> bool {
+    from.iter().any(|item| {
+        let mut factors = std::iter::once(&item.relation).chain(item.joins.iter().map(|join| &join.relation));
+        factors.any(|factor| matches!(factor, TableFactor::Table { .. }))
+    })
 }
 
 fn fold_join(operator: &mut JoinOperator) {

@@ -3,7 +3,9 @@
 use datafusion::sql::sqlparser::ast::Query;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use super::alter::Change;
 use super::cursor::{Cursor, Name};
+use super::write::WriteOptions;
 use super::{ddl, dialect, parameters};
 use crate::emulator::failure::Position;
 use crate::emulator::model::{Failure, Parameters};
@@ -14,8 +16,40 @@ pub enum Statement {
     Query(Box<Query>),
     Explain {
         query: Box<Query>,
+        kind: ExplainType,
         format: ExplainFormat,
-        analyze: bool,
+    },
+    CreateTableAs {
+        name: Name,
+        if_not_exists: bool,
+        options: WriteOptions,
+        query: Box<Query>,
+        with_data: bool,
+    },
+    Insert {
+        name: Name,
+        columns: Option<Vec<String>>,
+        query: Box<Query>,
+    },
+    Unload {
+        query: Box<Query>,
+        location: String,
+        options: WriteOptions,
+    },
+    AlterTable {
+        name: Name,
+        change: Change,
+    },
+    AlterDatabase {
+        name: Name,
+        properties: Parameters,
+    },
+    Prepare {
+        name: String,
+        text: String,
+    },
+    Deallocate {
+        name: String,
     },
     CreateDatabase {
         name: Name,
@@ -59,8 +93,17 @@ pub enum Statement {
     ShowPartitions(Name),
     ShowCreateTable(Name),
     ShowCreateView(Name),
-    ShowTableProperties(Name),
-    Describe(Name),
+    ShowTableProperties {
+        name: Name,
+        key: Option<String>,
+    },
+    ShowFunctions {
+        like: Option<String>,
+    },
+    Describe {
+        name: Name,
+        column: Option<String>,
+    },
     MsckRepair(Name),
     /// Athena's grammar has it, the embedded endpoint does not run it.
     Unsupported {
@@ -74,8 +117,19 @@ pub enum Statement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExplainFormat {
     Text,
-    /// `(TYPE LOGICAL, FORMAT JSON)`: the plan's output columns with their full types.
-    LogicalJson,
+    Json,
+    Graphviz,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExplainType {
+    Logical,
+    /// Keyed by fragment; what EXPLAIN shows unless told otherwise.
+    Distributed,
+    Validate,
+    Io,
+    /// EXPLAIN ANALYZE: the query is run.
+    Analyze,
 }
 
 #[derive(Debug, Clone)]
@@ -106,11 +160,33 @@ pub struct ColumnDefinition {
 pub struct Kind {
     pub statement_type: &'static str,
     pub substatement: &'static str,
-    /// How the result object's name ends; `None` where there is no such object.
-    pub object: Option<&'static str>,
+    pub object: Object,
     /// Whether the first row of `GetQueryResults` and the first line of a `.txt` are column names.
     pub has_header: bool,
     pub update_count: Option<i64>,
+}
+
+/// The result object below the output location.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Object {
+    /// `<id>` with this ending.
+    Ending(&'static str),
+    /// `tables/<id>`, the folder of a new table.
+    Table,
+    /// None; what tells of the statement lies beside.
+    None,
+}
+
+impl Object {
+    /// Where a query's object is, or would be, below a folder.
+    pub fn location(self, folder: &str, id: &str) -> Option<String> {
+        let folder = folder.trim_end_matches('/');
+        match self {
+            Self::Ending(ending) => Some(format!("{folder}/{id}{ending}")),
+            Self::Table => Some(format!("{folder}/tables/{id}")),
+            Self::None => None,
+        }
+    }
 }
 
 impl Statement {
@@ -118,14 +194,15 @@ impl Statement {
         let ddl = |substatement| Kind {
             statement_type: "DDL",
             substatement,
-            object: Some(".txt"),
+            object: Object::Ending(".txt"),
             has_header: false,
             update_count: None,
         };
+        let dml = |substatement| Kind { statement_type: "DML", object: Object::None, ..ddl(substatement) };
         let utility = |substatement| Kind {
             statement_type: "UTILITY",
             substatement,
-            object: Some(".txt"),
+            object: Object::Ending(".txt"),
             has_header: false,
             update_count: Some(0),
         };
@@ -133,14 +210,14 @@ impl Statement {
             Self::Query(_) => Kind {
                 statement_type: "DML",
                 substatement: "SELECT",
-                object: Some(".csv"),
+                object: Object::Ending(".csv"),
                 has_header: true,
                 update_count: Some(0),
             },
             Self::Explain { .. } => Kind {
                 statement_type: "DML",
                 substatement: "EXPLAIN",
-                object: Some(".txt"),
+                object: Object::Ending(".txt"),
                 has_header: true,
                 update_count: None,
             },
@@ -150,6 +227,13 @@ impl Statement {
             Self::DropTable { .. } => ddl("DROP_TABLE"),
             Self::CreateView { .. } => ddl("CREATE_VIEW"),
             Self::DropView { .. } => ddl("DROP_VIEW"),
+            Self::CreateTableAs { .. } => Kind { object: Object::Table, ..ddl("CREATE_TABLE_AS_SELECT") },
+            Self::Insert { .. } => dml("INSERT"),
+            Self::Unload { .. } => dml("UNLOAD"),
+            Self::AlterTable { change, .. } => ddl(change.substatement()),
+            Self::AlterDatabase { .. } => ddl("ALTER_DATABASE_SET_DBPROPERTIES"),
+            Self::Prepare { .. } => ddl("PREPARE"),
+            Self::Deallocate { .. } => ddl("DEALLOCATE_PREPARE"),
             Self::MsckRepair(_) => ddl("MSCK_REPAIR"),
             Self::ShowDatabases { .. } => utility("SHOW_DATABASES"),
             Self::ShowTables { .. } => utility("SHOW_TABLES"),
@@ -158,28 +242,23 @@ impl Statement {
             Self::ShowPartitions(_) => utility("SHOW_PARTITIONS"),
             Self::ShowCreateTable(_) => Kind { update_count: None, ..utility("SHOW_CREATE_TABLE") },
             Self::ShowCreateView(_) => utility("SHOW_CREATE_VIEW"),
-            Self::ShowTableProperties(_) => utility("SHOW_TBLPROPERTIES"),
-            Self::Describe(_) => Kind { update_count: None, ..utility("DESCRIBE_TABLE") },
+            Self::ShowTableProperties { .. } => utility("SHOW_TBLPROPERTIES"),
+            Self::ShowFunctions { .. } => Kind { has_header: true, ..utility("SHOW_FUNCTIONS") },
+            Self::Describe { .. } => Kind { update_count: None, ..utility("DESCRIBE_TABLE") },
             Self::Unsupported { substatement, statement_type, .. } => {
-                Kind { statement_type, substatement, object: None, has_header: false, update_count: None }
+                Kind { statement_type, substatement, object: Object::None, has_header: false, update_count: None }
             }
         }
     }
 }
 
 /// What Athena's grammar has and we do not run: first words, type, substatement.
-const UNSUPPORTED: [(&str, &str, &str); 14] = [
-    ("INSERT", "DML", "INSERT"),
+const UNSUPPORTED: [(&str, &str, &str); 8] = [
     ("UPDATE", "DML", "UPDATE"),
     ("DELETE", "DML", "DELETE"),
     ("MERGE", "DML", "MERGE"),
-    ("UNLOAD", "DML", "UNLOAD"),
-    ("ALTER", "DDL", "ALTER_TABLE"),
     ("OPTIMIZE", "DDL", "OPTIMIZE"),
     ("VACUUM", "DDL", "VACUUM"),
-    ("PREPARE", "DDL", "PREPARE"),
-    ("EXECUTE", "DML", "EXECUTE"),
-    ("DEALLOCATE", "DDL", "DEALLOCATE"),
     ("GRANT", "DDL", "GRANT"),
     ("REVOKE", "DDL", "REVOKE"),
     ("ANALYZE", "DDL", "ANALYZE"),
@@ -207,8 +286,10 @@ fn parse_on_this_stack(sql: &str, values: &[String]) -> Result<Statement, Failur
         let at = Position { line: 1, column: 1 };
         return Err(Failure::syntax(at, format!("Only one sql statement is allowed. Got: {sql}")));
     }
+    // What is prepared keeps its placeholders.
+    let prepares = matches!(tokens.first(), Some(first) if first.token.to_string().eq_ignore_ascii_case("prepare"));
     let placeholders = parameters::count(&tokens);
-    if placeholders > 0 {
+    if placeholders > 0 && !prepares {
         if values.len() != placeholders {
             let at = Position { line: 1, column: 1 };
             let found = values.len();
@@ -252,27 +333,41 @@ pub fn query(cursor: &Cursor<'_>) -> Result<Box<Query>, Failure> {
 fn explain(cursor: &mut Cursor<'_>) -> Result<Statement, Failure> {
     let at = cursor.position();
     let analyze = cursor.accept("ANALYZE");
-    let (mut json, mut logical) = (false, false);
+    let _ = analyze && cursor.accept("VERBOSE");
+    let (mut kind, mut format) = (None, ExplainFormat::Text);
     // `EXPLAIN (SELECT …)` is a query in brackets, `EXPLAIN (FORMAT JSON) SELECT …` has options.
     if cursor.peek().token == Token::LParen && (cursor.nth_is(1, "TYPE") || cursor.nth_is(1, "FORMAT")) {
         cursor.advance();
         loop {
+            let place = cursor.position();
             if cursor.accept("FORMAT") {
-                let format = cursor.identifier()?;
-                json = format == "json";
-                if !matches!(format.as_str(), "json" | "text") {
-                    return Err(Failure::not_supported(
-                        Some(at),
-                        format!("EXPLAIN (FORMAT {})", format.to_uppercase()),
-                    ));
-                }
+                format = match cursor.identifier()?.as_str() {
+                    "text" => ExplainFormat::Text,
+                    "json" => ExplainFormat::Json,
+                    "graphviz" => ExplainFormat::Graphviz,
+                    other => {
+                        return Err(Failure::syntax(
+                            place,
+                            format!("mismatched input '{other}'. Expecting: 'GRAPHVIZ', 'JSON', 'TEXT'"),
+                        ));
+                    }
+                };
             } else {
                 cursor.expect("TYPE")?;
-                let kind = cursor.identifier()?;
-                logical = kind == "logical";
-                if !logical {
-                    return Err(Failure::not_supported(Some(at), format!("EXPLAIN (TYPE {})", kind.to_uppercase())));
-                }
+                kind = Some(match cursor.identifier()?.as_str() {
+                    "logical" => ExplainType::Logical,
+                    "distributed" => ExplainType::Distributed,
+                    "validate" => ExplainType::Validate,
+                    "io" => ExplainType::Io,
+                    other => {
+                        return Err(Failure::syntax(
+                            place,
+                            format!(
+                                "mismatched input '{other}'. Expecting: 'DISTRIBUTED', 'IO', 'LOGICAL', 'VALIDATE'"
+                            ),
+                        ));
+                    }
+                });
             }
             if !cursor.accept_token(&Token::Comma) {
                 break;
@@ -280,14 +375,16 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<Statement, Failure> {
         }
         cursor.expect_token(&Token::RParen)?;
     }
+    let kind = match (analyze, kind) {
+        (true, None) => ExplainType::Analyze,
+        (true, Some(_)) => return Err(Failure::syntax(at, "EXPLAIN ANALYZE has no TYPE")),
+        (false, kind) => kind.unwrap_or(ExplainType::Distributed),
+    };
     match statement(cursor)? {
-        Statement::Query(query) => {
-            let format = if json { ExplainFormat::LogicalJson } else { ExplainFormat::Text };
-            if json && (!logical || analyze) {
-                return Err(Failure::not_supported(Some(at), "EXPLAIN (FORMAT JSON) without TYPE LOGICAL"));
-            }
-            Ok(Statement::Explain { query, format, analyze })
-        }
+        Statement::Query(query)
+        | Statement::CreateTableAs { query, .. }
+        | Statement::Insert { query, .. }
+        | Statement::Unload { query, .. } => Ok(Statement::Explain { query, kind, format }),
         other => {
             let kind = other.kind().substatement;
             Err(Failure::not_supported(Some(at), format!("EXPLAIN of {kind}")))
@@ -325,6 +422,27 @@ mod tests {
             ("describe tpch.lineitem", "DESCRIBE_TABLE"),
             ("msck repair table a.b", "MSCK_REPAIR"),
             ("insert into a values (1)", "INSERT"),
+            ("insert into a (x, y) select 1, 2", "INSERT"),
+            ("insert into a (select 1)", "INSERT"),
+            (
+                "create table t with (format = 'PARQUET', partitioned_by = ARRAY['d']) as select 1 as x, 2 as d",
+                "CREATE_TABLE_AS_SELECT",
+            ),
+            ("create table t as select 1 as x with no data", "CREATE_TABLE_AS_SELECT"),
+            ("unload (select 1 as x) to 's3://b/p/' with (format = 'JSON')", "UNLOAD"),
+            ("unload (select 1 as x) to 's3://b/p/'", "line 1:38: UNLOAD needs WITH (format = '…')"),
+            (
+                "alter table t add if not exists partition (d = '1') location 's3://b/p/' partition (d = 2)",
+                "ALTER_TABLE_ADD_PARTITION",
+            ),
+            ("alter table t drop partition (d = '1'), partition (d = '2')", "ALTER_TABLE_DROP_PARTITION"),
+            ("alter table t add columns (x int)", "ALTER_TABLE_ADD_COLUMNS"),
+            ("alter table t set tblproperties ('a' = 'b')", "ALTER_TABLE_SET_TBLPROPERTIES"),
+            ("alter database d set dbproperties ('a' = 'b')", "ALTER_DATABASE_SET_DBPROPERTIES"),
+            ("prepare p from select ?", "PREPARE"),
+            ("deallocate prepare p", "DEALLOCATE_PREPARE"),
+            ("explain analyze verbose select 1", "EXPLAIN"),
+            ("explain (type io, format json) insert into a select 1", "EXPLAIN"),
             ("selec 1", "line 1:1: mismatched input 'selec'. Expecting: <statement>"),
             ("", "line 1:1: mismatched input '<EOF>'. Expecting: <statement>"),
             ("select 1 from", "line 1:14: mismatched input '<EOF>'. Expecting: identifier"),

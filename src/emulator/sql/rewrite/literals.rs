@@ -2,6 +2,7 @@
 
 use datafusion::sql::sqlparser::ast::*;
 
+use super::super::dialect::ANY_TYPE;
 use super::super::functions::{call, cast, string};
 use super::refuse;
 use crate::emulator::model::Failure;
@@ -63,7 +64,11 @@ pub fn typed_literal(typed_string: &TypedString) -> Result<Expr, Failure> {
             format!("timestamp({digits}){}", if zone { " with time zone" } else { "" })
         }
         DataType::Time(None, TimezoneInfo::None) => {
-            format!("time({})", text.split_once('.').map_or(0, |(_, fraction)| fraction.len()))
+            let (clock, zone) = match text.find(['+', '-']) {
+                Some(at) => (text[..at].trim_end(), " with time zone"),
+                None => (text.as_str(), ""),
+            };
+            format!("time({}){zone}", clock.split_once('.').map_or(0, |(_, fraction)| fraction.len()))
         }
         other => cast_target(other)?,
     };
@@ -72,7 +77,14 @@ pub fn typed_literal(typed_string: &TypedString) -> Result<Expr, Failure> {
 
 /// The Athena type that a CAST names, checked and in one spelling.
 pub fn cast_target(data_type: &DataType) -> Result<String, Failure> {
-    let text = data_type.to_string();
+    let text = match data_type {
+        // A type whose tokens were put into one word, because sqlparser reads fewer types than there are.
+        DataType::Custom(name, _) => {
+            let word = name.0.first().and_then(ObjectNamePart::as_ident).map_or("", |ident| ident.value.as_str());
+            word.strip_prefix(ANY_TYPE).unwrap_or(word).to_owned()
+        }
+        other => other.to_string(),
+    };
     let parsed = AthenaType::parse(&text).map_err(|fault| Failure::invalid_query(fault.to_string()))?;
     match parsed {
         AthenaType::Other(name) => Err(Failure::invalid_query(format!("Unknown type: {name}"))),
@@ -83,6 +95,42 @@ pub fn cast_target(data_type: &DataType) -> Result<String, Failure> {
         AthenaType::Time(None) => Ok("time(3)".to_owned()),
         parsed => Ok(parsed.to_string()),
     }
+}
+
+/// `INTERVAL '2-3' YEAR TO MONTH` and `INTERVAL '1 02:03:04' DAY TO SECOND` as a sum of plain intervals.
+pub fn compound_interval(interval: &Interval) -> Result<Expr, Failure> {
+    let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = interval.value.as_ref() else {
+        return refuse("INTERVAL … TO … of what is not a literal");
+    };
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
+    let parts: Vec<&str> = digits.split(['-', ' ', ':']).collect();
+    use DateTimeField::{Day, Hour, Minute, Month, Second, Year};
+    let fields = [Year, Month, Day, Hour, Minute, Second];
+    let at = |field: &Option<DateTimeField>| fields.iter().position(|known| Some(known) == field.as_ref());
+    let valid = || Failure::invalid_query(format!("'{text}' is not a valid INTERVAL literal"));
+    let (first, last) = (at(&interval.leading_field).ok_or_else(valid)?, at(&interval.last_field).ok_or_else(valid)?);
+    if last < first || (first < 2) != (last < 2) || parts.len() != last - first + 1 {
+        return Err(valid());
+    }
+    let mut sum: Option<Expr> = None;
+    for (part, field) in parts.iter().zip(&fields[first..=last]) {
+        if part.parse::<f64>().is_err() {
+            return Err(valid());
+        }
+        let plain = Expr::Interval(Interval {
+            value: Box::new(string(&format!("{sign}{part}"))),
+            leading_field: Some(field.clone()),
+            leading_precision: None,
+            last_field: None,
+            fractional_seconds_precision: None,
+        });
+        sum = Some(match sum {
+            Some(sum) => Expr::BinaryOp { left: Box::new(sum), op: BinaryOperator::Plus, right: Box::new(plain) },
+            None => plain,
+        });
+    }
+    let sum = sum.ok_or_else(valid)?;
+    Ok(if first < 2 { cast(sum, "interval year to month") } else { sum })
 }
 
 /// In Trino a pattern has no escape character unless ESCAPE names one; in DataFusion it is always `\`.

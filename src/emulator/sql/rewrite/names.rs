@@ -14,6 +14,11 @@ pub const DUPLICATE: &str = "__duplicate_";
 pub struct OutputNames(pub(super) HashMap<String, String>);
 
 impl OutputNames {
+    /// Whether an output column has no name of its own.
+    pub fn is_anonymous(&self, internal: &str) -> bool {
+        !self.0.contains_key(internal) && internal.starts_with(ANONYMOUS)
+    }
+
     /// The name of the `index`th output column, which DataFusion calls `internal`.
     pub fn display(&self, index: usize, internal: &str) -> String {
         match self.0.get(internal) {
