@@ -5,7 +5,7 @@ use aws_sdk_athena::types::{QueryExecutionContext, ResultConfiguration};
 
 use crate::server::Server;
 
-async fn finish(server: &Server, id: &str) -> aws_sdk_athena::types::QueryExecution {
+pub async fn finish(server: &Server, id: &str) -> aws_sdk_athena::types::QueryExecution {
     loop {
         let got =
             server.clients.athena.get_query_execution().query_execution_id(id).send().await.expect("an execution");
@@ -18,7 +18,7 @@ async fn finish(server: &Server, id: &str) -> aws_sdk_athena::types::QueryExecut
     }
 }
 
-async fn start(server: &Server, sql: &str) -> String {
+pub async fn start(server: &Server, sql: &str) -> String {
     let started = server.clients.athena.start_query_execution().query_string(sql).send().await;
     started.unwrap_or_else(|error| panic!("{sql}: {error:?}")).query_execution_id().expect("an id").to_owned()
 }

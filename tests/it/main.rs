@@ -3,7 +3,9 @@
 mod catalog;
 mod endpoint;
 mod errors;
+mod expressions;
 mod readers;
 mod server;
+mod statements;
 mod stop;
 mod types;
