@@ -4,6 +4,8 @@ mod catalog;
 mod endpoint;
 mod errors;
 mod expressions;
+mod failures;
+mod fuzz;
 mod readers;
 mod server;
 mod statements;

@@ -6,11 +6,12 @@ use arrow::array::RecordBatch;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use athena_flight::aws::Clients;
 use athena_flight::config::embedded;
-use athena_flight::emulator::{Emulator, demo};
+use athena_flight::emulator::{Emulator, Settings, demo};
 use athena_flight::flight;
 use athena_flight::gateway::Gateway;
 use athena_flight::session::Session;
 use futures::TryStreamExt;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
@@ -18,6 +19,7 @@ use tonic::transport::{Channel, Endpoint};
 pub struct Server {
     pub clients: Clients,
     pub gateway_url: String,
+    endpoint: std::net::SocketAddr,
     stop: CancellationToken,
     _data: tempfile::TempDir,
 }
@@ -25,27 +27,44 @@ pub struct Server {
 impl Server {
     /// With the demo data as the default database.
     pub async fn demo() -> Self {
-        Self::start(true, Session { database: Some("tpch".into()), ..Session::default() }).await
+        let session = Session { database: Some("tpch".into()), ..Session::default() };
+        Self::start(true, session, Settings::default()).await
     }
 
     pub async fn empty() -> Self {
-        Self::start(false, Session::default()).await
+        Self::start(false, Session::default(), Settings::default()).await
     }
 
-    async fn start(with_demo: bool, session: Session) -> Self {
+    /// With the demo data, and an endpoint that behaves as a document says.
+    pub async fn with_behaviour(document: &str) -> Self {
+        Self::start(true, Session::default(), Settings::parse(document).expect("a document")).await
+    }
+
+    async fn start(with_demo: bool, session: Session, settings: Settings) -> Self {
         let data = tempfile::tempdir().expect("a folder");
-        let emulator = Emulator::open(data.path()).expect("an empty data folder opens");
+        let emulator = Emulator::open_with(data.path(), settings).expect("an empty data folder opens");
         if with_demo {
             demo::make(&emulator, 0.001).expect("demo data");
         }
         let stop = CancellationToken::new();
         let endpoint = emulator.listen("127.0.0.1:0", stop.clone()).await.expect("a free port");
         let clients = Clients::connect(&embedded(endpoint.url())).await;
+        let endpoint = endpoint.address;
         let gateway = Arc::new(Gateway::new(clients.clone(), session));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let listening = flight::serve(listener, gateway, stop.clone()).expect("a bound socket");
         let gateway_url = format!("http://{}", listening.address);
-        Self { clients, gateway_url, stop, _data: data }
+        Self { clients, gateway_url, endpoint, stop, _data: data }
+    }
+
+    /// Sends bytes to the embedded endpoint and gives all it answers until it closes the connection.
+    pub async fn raw(&self, request: &[u8]) -> String {
+        let mut stream = tokio::net::TcpStream::connect(self.endpoint).await.expect("the endpoint listens");
+        // It may answer and close before it has read everything.
+        let _ = stream.write_all(request).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
     }
 
     pub async fn client(&self) -> FlightSqlServiceClient<Channel> {

@@ -27,7 +27,8 @@ async fn run(server: &Server, sql: &str) -> Vec<String> {
 
 async fn ok(server: &Server, sql: &str) {
     let rows = run(server, sql).await;
-    let failed = rows.first().is_some_and(|row| row.contains(": ") && row.chars().next().is_some_and(char::is_uppercase));
+    let failed =
+        rows.first().is_some_and(|row| row.contains(": ") && row.chars().next().is_some_and(char::is_uppercase));
     assert!(!failed, "{sql}: {rows:?}");
 }
 
@@ -81,14 +82,16 @@ async fn nested_values_survive_parquet_and_json() {
     let row = "CAST(ROW(1, ARRAY['x, y', NULL], MAP(ARRAY['k'], ARRAY[ROW(true, DATE '2024-01-01')])) AS \
                row(id bigint, tags array(varchar), m map(varchar, row(ok boolean, day date))))";
     for format in ["PARQUET", "JSON"] {
-        ok(&server, &format!("CREATE TABLE d.n_{format} WITH (format = '{format}') AS SELECT {row} AS r, 1 AS i")).await;
+        ok(&server, &format!("CREATE TABLE d.n_{format} WITH (format = '{format}') AS SELECT {row} AS r, 1 AS i"))
+            .await;
         let read = run(&server, &format!("SELECT r, r.tags[1], r.m['k'].day, typeof(r) FROM d.n_{format}")).await;
         assert_eq!(
             read,
             ["{id=1, tags=[x, y, null], m={k={ok=true, day=2024-01-01}}}|x, y|2024-01-01|\
               row(id bigint, tags array(varchar), m map(varchar, row(ok boolean, day date)))"]
         );
-        let unnested = format!("SELECT i, tag, n FROM d.n_{format} CROSS JOIN UNNEST(r.tags) WITH ORDINALITY AS u (tag, n)");
+        let unnested =
+            format!("SELECT i, tag, n FROM d.n_{format} CROSS JOIN UNNEST(r.tags) WITH ORDINALITY AS u (tag, n)");
         assert_eq!(run(&server, &unnested).await, ["1|x, y|1", "1|NULL|2"]);
     }
     let refused = run(&server, "CREATE TABLE d.x WITH (format = 'TEXTFILE') AS SELECT ARRAY[1] AS a").await;
@@ -109,7 +112,8 @@ async fn partitions_are_written_listed_and_changed() {
     assert_eq!(run(&server, "SELECT count(*) FROM d.p WHERE region = 1 AND odd = 0").await, ["2"]);
     assert_eq!(run(&server, "SELECT count(*), max(region) FROM d.\"p$partitions\"").await, ["10|4"]);
     assert_eq!(
-        run(&server, "SELECT count(DISTINCT \"$path\"), bool_and(\"$path\" LIKE 's3://%/region=%/odd=%') FROM d.p").await,
+        run(&server, "SELECT count(DISTINCT \"$path\"), bool_and(\"$path\" LIKE 's3://%/region=%/odd=%') FROM d.p")
+            .await,
         ["10|true"]
     );
     assert_eq!(run(&server, "SELECT *, \"$path\" IS NULL FROM d.p WHERE n_name = 'KENYA'").await, ["KENYA|0|0|false"]);
@@ -124,7 +128,11 @@ async fn partitions_are_written_listed_and_changed() {
     ok(&server, "ALTER TABLE d.p DROP IF EXISTS PARTITION (region = 9, odd = 9)").await;
     assert_eq!(run(&server, "MSCK REPAIR TABLE d.p").await[1], "Repair: Added partition to metastore p:region=9/odd=9");
     assert_eq!(run(&server, "SELECT count(*) FROM d.p WHERE region = 9").await, ["1"]);
-    ok(&server, "ALTER TABLE d.p ADD IF NOT EXISTS PARTITION (region = 7, odd = 1) LOCATION 's3://athena-flight-results/none/'").await;
+    ok(
+        &server,
+        "ALTER TABLE d.p ADD IF NOT EXISTS PARTITION (region = 7, odd = 1) LOCATION 's3://athena-flight-results/none/'",
+    )
+    .await;
     ok(&server, "ALTER TABLE d.p PARTITION (region = 7, odd = 1) RENAME TO PARTITION (region = 8, odd = 1)").await;
     let listed = run(&server, "SHOW PARTITIONS d.p").await;
     assert!(listed.contains(&"region=8/odd=1".to_owned()) && !listed.contains(&"region=7/odd=1".to_owned()));
@@ -157,7 +165,10 @@ async fn tables_are_altered_and_described() {
     assert_eq!(described[0], format!("{:<20}\t{:<20}\t{:<20}", "a", "int", "first"));
     assert!(described.contains(&"# Partition Information\t \t ".to_owned()));
     let create = run(&server, "SHOW CREATE TABLE d.t").await.join("\n");
-    assert!(create.contains("`c` array<struct<x:int>>") && create.contains("'s3://athena-flight-results/u/'"), "{create}");
+    assert!(
+        create.contains("`c` array<struct<x:int>>") && create.contains("'s3://athena-flight-results/u/'"),
+        "{create}"
+    );
     let functions = run(&server, "SHOW FUNCTIONS LIKE 'array_a*'").await;
     assert_eq!(functions, ["Function", "array_agg"]);
     ok(&server, "ALTER TABLE d.t REPLACE COLUMNS (z string)").await;
@@ -170,7 +181,9 @@ async fn tables_are_altered_and_described() {
 async fn unload_writes_files_and_a_manifest_into_an_empty_place() {
     let server = Server::demo().await;
     let bucket = "athena-flight-results";
-    let sql = format!("UNLOAD (SELECT l_orderkey, l_comment FROM tpch.lineitem) TO 's3://{bucket}/u/' WITH (format = 'PARQUET')");
+    let sql = format!(
+        "UNLOAD (SELECT l_orderkey, l_comment FROM tpch.lineitem) TO 's3://{bucket}/u/' WITH (format = 'PARQUET')"
+    );
     let id = start(&server, &sql).await;
     let execution = finish(&server, &id).await;
     assert_eq!(execution.substatement_type(), Some("UNLOAD"), "{:?}", execution.status());
@@ -178,7 +191,8 @@ async fn unload_writes_files_and_a_manifest_into_an_empty_place() {
     let uri = athena_flight::results::csv::S3Uri::parse(&manifest).expect("a location");
     let object = server.clients.s3.get_object().bucket(uri.bucket).key(uri.key).send().await.expect("an object");
     let text = object.body.collect().await.expect("a body").into_bytes();
-    let listed: Vec<String> = keys(&server, bucket, "u/").await.iter().map(|key| format!("s3://{bucket}/{key}")).collect();
+    let listed: Vec<String> =
+        keys(&server, bucket, "u/").await.iter().map(|key| format!("s3://{bucket}/{key}")).collect();
     let mut written: Vec<String> = String::from_utf8_lossy(&text).lines().map(str::to_owned).collect();
     written.sort();
     assert_eq!(written, listed);
@@ -194,7 +208,10 @@ async fn unload_writes_files_and_a_manifest_into_an_empty_place() {
     );
     ok(&server, &json).await;
     let found = keys(&server, bucket, "j/").await;
-    assert!(found.len() >= 5 && found.iter().all(|key| key.starts_with("j/region=") && key.ends_with(".zst")), "{found:?}");
+    assert!(
+        found.len() >= 5 && found.iter().all(|key| key.starts_with("j/region=") && key.ends_with(".zst")),
+        "{found:?}"
+    );
     for (select, reason) in [
         ("SELECT 1", "Column name not specified"),
         ("SELECT 1 AS a, 2 AS a", "specified more than once"),
@@ -206,7 +223,8 @@ async fn unload_writes_files_and_a_manifest_into_an_empty_place() {
         ("SELECT ROW(1) AS r", "Anonymous row type"),
         ("SELECT TIMESTAMP '2020-01-01 00:00:00.123456' AS t", "Incorrect timestamp precision"),
     ] {
-        let refused = run(&server, &format!("UNLOAD ({select}) TO 's3://{bucket}/no/' WITH (format = 'PARQUET')")).await;
+        let refused =
+            run(&server, &format!("UNLOAD ({select}) TO 's3://{bucket}/no/' WITH (format = 'PARQUET')")).await;
         assert!(refused[0].contains(reason), "{select}: {refused:?}");
     }
     assert!(keys(&server, bucket, "no/").await.is_empty());
@@ -235,7 +253,8 @@ async fn prepared_statements_are_kept_and_executed() {
     let results = athena.get_query_results().query_execution_id(id).send().await.expect("results");
     assert_eq!(results.result_set().expect("a set").rows().len(), 2);
     ok(&server, "DEALLOCATE PREPARE q").await;
-    let missing = athena.start_query_execution().query_string("EXECUTE q USING 1").send().await.expect_err("it is gone");
+    let missing =
+        athena.start_query_execution().query_string("EXECUTE q USING 1").send().await.expect_err("it is gone");
     assert!(missing.into_service_error().message().expect("a message").contains("was not found"));
 }
 
@@ -275,7 +294,8 @@ async fn text_files_are_read_as_their_serde_says() {
         b"{\"ID\": 3, \"Tags\": [\"c\"], \"Nested\": {\"X\": 1}}\n",
     )
     .expect("memory");
-    put("json/a.json", b"{\"id\": 1, \"tags\": [\"a\", \"b\"], \"nested\": {\"x\": null}}\n\n{\"id\": 2}\n".to_vec()).await;
+    put("json/a.json", b"{\"id\": 1, \"tags\": [\"a\", \"b\"], \"nested\": {\"x\": null}}\n\n{\"id\": 2}\n".to_vec())
+        .await;
     put("json/b.json.gz", gzip).await;
     put("csv/a.csv", b"id,text,day\n1,\"a,\"\"b\",2024-01-02\n2,,19000\n".to_vec()).await;
     put("lazy/a.txt", b"1|a:b|k=1;l=\\N|x\\|y\n2||\\N|\\N\nbad|c||z\n".to_vec()).await;
@@ -297,10 +317,7 @@ async fn text_files_are_read_as_their_serde_says() {
         ["1|[a, b]|{x=null}", "2|NULL|NULL", "3|[c]|{x=1}"]
     );
     assert_eq!(run(&server, "SELECT * FROM d.c").await, ["1|a,\"b|2024-01-02", "2||2022-01-08"]);
-    assert_eq!(
-        run(&server, "SELECT id, tags, t FROM d.l").await,
-        ["1|[a, b]|x|y", "2|[]|NULL", "NULL|[c]|z"]
-    );
+    assert_eq!(run(&server, "SELECT id, tags, t FROM d.l").await, ["1|[a, b]|x|y", "2|[]|NULL", "NULL|[c]|z"]);
     put("json/c.json", b"{\"id\": \"x\"}\n".to_vec()).await;
     let broken = run(&server, "SELECT sum(id) FROM d.j").await;
     assert!(broken[0].starts_with("HIVE_BAD_DATA: Error parsing field value for field id"), "{broken:?}");
@@ -319,11 +336,16 @@ async fn unnest_samples_and_lambdas_over_columns() {
         ["1|10", "1|20", "2|NULL", "3|NULL"]
     );
     assert_eq!(
-        run(&server, &format!("SELECT t.id, u.x, y FROM {data}, UNNEST(a, transform(a, e -> e * t.id + 1)) AS u (x, y)")).await,
+        run(
+            &server,
+            &format!("SELECT t.id, u.x, y FROM {data}, UNNEST(a, transform(a, e -> e * t.id + 1)) AS u (x, y)")
+        )
+        .await,
         ["1|10|11", "1|20|21"]
     );
     assert_eq!(
-        run(&server, "SELECT k, v, n FROM UNNEST(MAP(ARRAY['a', 'b'], ARRAY[1, 2])) WITH ORDINALITY AS t (k, v, n)").await,
+        run(&server, "SELECT k, v, n FROM UNNEST(MAP(ARRAY['a', 'b'], ARRAY[1, 2])) WITH ORDINALITY AS t (k, v, n)")
+            .await,
         ["a|1|1", "b|2|2"]
     );
     assert_eq!(

@@ -53,7 +53,7 @@ impl Files {
 fn anonymous(request: Request<Body>) -> Request<s3s::Body> {
     let (mut parts, body) = request.into_parts();
     parts.headers.remove(header::AUTHORIZATION);
-    unsign_query(&mut parts.uri);
+    plain_query(&mut parts.uri);
     let chunked = is_chunked(&parts.headers);
     parts.headers.remove("x-amz-content-sha256");
     if !chunked {
@@ -74,10 +74,15 @@ fn anonymous(request: Request<Body>) -> Request<s3s::Body> {
     Request::from_parts(parts, s3s::Body::http_body_unsync(body))
 }
 
-/// Takes the parameters of a presigned URL away.
-fn unsign_query(uri: &mut axum::http::Uri) {
-    let Some(query) = uri.query().filter(|query| query.contains("X-Amz-Signature=")) else { return };
-    let kept: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("X-Amz-")).collect();
+/// Takes the parameters of a presigned URL away, and an empty delimiter, which is none to S3 and one to `s3s-fs`.
+fn plain_query(uri: &mut axum::http::Uri) {
+    let Some(query) = uri.query() else { return };
+    let signed = query.contains("X-Amz-Signature=");
+    let dropped = |pair: &&str| *pair == "delimiter=" || (signed && pair.starts_with("X-Amz-"));
+    if !query.split('&').any(|pair| dropped(&pair)) {
+        return;
+    }
+    let kept: Vec<&str> = query.split('&').filter(|pair| !dropped(pair)).collect();
     let path = if kept.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), kept.join("&")) };
     let mut parts = uri.clone().into_parts();
     if let Ok(path) = path.parse() {

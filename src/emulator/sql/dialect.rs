@@ -1,6 +1,7 @@
 //! Reads Athena's SELECT with sqlparser, and puts its complaints into Trino's words.
 
 use std::any::TypeId;
+use std::cell::Cell;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{Expr, Query, SetExpr, Visit, Visitor};
@@ -17,6 +18,19 @@ const MAX_BRACKETS: usize = 200;
 const MAX_TREE: usize = 500;
 /// Operators in one statement: a chain of them becomes a tree as deep as it is long.
 const MAX_OPERATORS: usize = 20_000;
+
+/// Expressions that may be begun per token of a statement, going back included, and for any statement.
+const STEPS_PER_TOKEN: usize = 40;
+const STEPS_AT_LEAST: usize = 50_000;
+
+thread_local! {
+    /// What is left of them for the statement that this thread reads.
+    static STEPS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn give_steps(tokens: usize) {
+    STEPS.set(STEPS_AT_LEAST + tokens * STEPS_PER_TOKEN);
+}
 
 /// Trino's SELECT, as far as sqlparser has switches for it.
 #[derive(Debug, Default)]
@@ -38,6 +52,14 @@ impl Dialect for AthenaDialect {
 
     fn is_delimited_identifier_start(&self, ch: char) -> bool {
         ch == '"' || ch == '`'
+    }
+
+    /// Called for every expression the parser begins, and again each time it goes back to try another reading: over nested
+    /// expressions with a mistake inside that would be exponentially often.
+    fn parse_prefix(&self, _: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        let left = STEPS.get();
+        STEPS.set(left.saturating_sub(1));
+        (left == 0).then_some(Err(ParserError::RecursionLimitExceeded))
     }
 
     fn supports_filter_during_aggregation(&self) -> bool {
@@ -80,6 +102,7 @@ pub fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, Failure> {
 
 /// Reads all of the tokens as one query.
 pub fn query(tokens: Vec<TokenWithSpan>, end: Position) -> Result<Box<Query>, Failure> {
+    give_steps(tokens.len());
     let mut parser = parser(respelled(tokens));
     let query = parser.parse_query().map_err(|error| complaint(error, end))?;
     finish(&mut parser, end)?;
@@ -109,9 +132,9 @@ pub fn check_operators(tokens: &[TokenWithSpan]) -> Result<(), Failure> {
     }
 }
 
-/// Starts a word that stands for the text of a type.
-pub const ANY_TYPE: &str = "type:";
-
+/// The functions that CAST and TRY_CAST are put to the parser as, `"cast"(value, 'type')`: it reads fewer types than there
+/// are.
+pub const CASTS: [&str; 2] = ["cast", "try_cast"];
 /// Types whose literals are their name and a text, beside those sqlparser knows.
 const LITERAL_TYPES: [&str; 14] = [
     "json",
@@ -130,7 +153,7 @@ const LITERAL_TYPES: [&str; 14] = [
     "varbinary",
 ];
 
-/// The same statement in words sqlparser reads: any type after CAST(… AS, `UUID '…'`, and VALUES without brackets.
+/// The same statement in words sqlparser reads: CAST as a function, `UUID '…'`, and VALUES without brackets.
 fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     // For each open bracket: whether it is CAST's.
@@ -152,9 +175,15 @@ fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                 let name = word.value.to_lowercase();
                 if name == "as" && brackets.last() == Some(&true) {
                     let end = closing(&tokens, at + 1);
-                    out.push(token.clone());
-                    out.push(type_word(&tokens[at + 1..end], token));
+                    let text: Vec<String> = tokens[at + 1..end].iter().map(|token| token.token.to_string()).collect();
+                    out.push(like(Token::Comma, token));
+                    out.push(like(Token::SingleQuotedString(text.join(" ")), token));
                     at = end;
+                    continue;
+                }
+                if CASTS.contains(&name.as_str()) && next == Some(&Token::LParen) {
+                    out.push(like(Token::make_word(&name, Some('"')), token));
+                    at += 1;
                     continue;
                 }
                 let text = match next {
@@ -202,11 +231,6 @@ fn like(token: Token, place: &TokenWithSpan) -> TokenWithSpan {
     TokenWithSpan { token, span: place.span }
 }
 
-fn type_word(tokens: &[TokenWithSpan], place: &TokenWithSpan) -> TokenWithSpan {
-    let text: Vec<String> = tokens.iter().map(|token| token.token.to_string()).collect();
-    like(Token::make_word(&format!("{ANY_TYPE}{}", text.join(" ")), Some('"')), place)
-}
-
 /// `UUID '…'` → `CAST('…' AS uuid)`; a JSON text is parsed, not wrapped.
 fn typed_text(name: &str, text: &TokenWithSpan, place: &TokenWithSpan) -> Vec<TokenWithSpan> {
     let word = |text: &str| like(Token::make_word(text, None), place);
@@ -214,8 +238,9 @@ fn typed_text(name: &str, text: &TokenWithSpan, place: &TokenWithSpan) -> Vec<To
     if name == "json" {
         return vec![word("json_parse"), open, text.clone(), close];
     }
-    let target = like(Token::make_word(&format!("{ANY_TYPE}{name}"), Some('"')), place);
-    vec![word("cast"), open, text.clone(), word("as"), target, close]
+    let cast = like(Token::make_word(CASTS[0], Some('"')), place);
+    let target = like(Token::SingleQuotedString(name.to_owned()), place);
+    vec![cast, open, text.clone(), like(Token::Comma, place), target, close]
 }
 
 /// `VALUES 1, 2` → `VALUES (1), (2)`. Gives the place behind the rows.
@@ -280,6 +305,7 @@ impl Visitor for Depth {
 
 /// Reads all of the tokens as one expression.
 pub fn expression(tokens: Vec<TokenWithSpan>, end: Position) -> Result<Expr, Failure> {
+    give_steps(tokens.len());
     let mut parser = parser(respelled(tokens));
     let expression = parser.parse_expr().map_err(|error| complaint(error, end))?;
     finish(&mut parser, end)?;

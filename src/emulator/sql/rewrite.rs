@@ -15,11 +15,11 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::*;
 
-use super::dialect::position;
+use super::dialect::{CASTS, position};
 use super::functions::{self, CAST, Form, TRY_CAST, call, cast, string};
 use crate::emulator::model::Failure;
 use build::{bare_query, number, select_all};
-use literals::{cast_target, compound_interval, like, literal, typed_literal};
+use literals::{cast_target, cast_target_named, compound_interval, like, literal, typed_literal};
 use names::DUPLICATE;
 pub use names::{ANONYMOUS, OutputNames, Places};
 use tables::sampled;
@@ -580,10 +580,34 @@ impl Rewriter {
         self.places.columns.entry(ident.value.clone()).or_insert(place);
     }
 
+    /// CAST and TRY_CAST as the parser is given them: `"cast"(value, 'type')`.
+    fn cast(&mut self, function: &Function) -> Result<Option<Expr>, Failure> {
+        let name = match function.name.0.as_slice() {
+            [ObjectNamePart::Identifier(ident)] if ident.quote_style == Some('"') => ident.value.as_str(),
+            _ => return Ok(None),
+        };
+        let name = match CASTS.iter().position(|known| *known == name) {
+            Some(0) => CAST,
+            Some(_) => TRY_CAST,
+            None => return Ok(None),
+        };
+        let args = plain_arguments(function).map_err(Failure::invalid_query)?;
+        match args.as_slice() {
+            [value, Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(target), .. })] => {
+                Ok(Some(call(name, vec![value.clone(), string(&cast_target_named(target)?)])))
+            }
+            _ => Err(Failure::invalid_query("CAST needs a value and a type: CAST(value AS type)")),
+        }
+    }
+
     fn function(&mut self, expr: &mut Expr) -> Result<(), Failure> {
         let Expr::Function(function) = expr else { return Ok(()) };
         let place = function.name.0.first().and_then(ObjectNamePart::as_ident).map(|ident| position(ident.span.start));
         let name = function.name.to_string().to_lowercase();
+        if let Some(cast) = self.cast(function)? {
+            *expr = cast;
+            return Ok(());
+        }
         let Some(form) = functions::find(&name) else {
             return Err(Failure::function_not_found(place, &name));
         };

@@ -2,7 +2,6 @@
 
 use datafusion::sql::sqlparser::ast::*;
 
-use super::super::dialect::ANY_TYPE;
 use super::super::functions::{call, cast, string};
 use super::refuse;
 use crate::emulator::model::Failure;
@@ -77,15 +76,12 @@ pub fn typed_literal(typed_string: &TypedString) -> Result<Expr, Failure> {
 
 /// The Athena type that a CAST names, checked and in one spelling.
 pub fn cast_target(data_type: &DataType) -> Result<String, Failure> {
-    let text = match data_type {
-        // A type whose tokens were put into one word, because sqlparser reads fewer types than there are.
-        DataType::Custom(name, _) => {
-            let word = name.0.first().and_then(ObjectNamePart::as_ident).map_or("", |ident| ident.value.as_str());
-            word.strip_prefix(ANY_TYPE).unwrap_or(word).to_owned()
-        }
-        other => other.to_string(),
-    };
-    let parsed = AthenaType::parse(&text).map_err(|fault| Failure::invalid_query(fault.to_string()))?;
+    cast_target_named(&data_type.to_string())
+}
+
+/// The same for the type's text.
+pub fn cast_target_named(text: &str) -> Result<String, Failure> {
+    let parsed = AthenaType::parse(text).map_err(|fault| Failure::invalid_query(fault.to_string()))?;
     match parsed {
         AthenaType::Other(name) => Err(Failure::invalid_query(format!("Unknown type: {name}"))),
         // Trino's bare decimal is decimal(38,0), its bare times have milliseconds.
