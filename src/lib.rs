@@ -16,7 +16,7 @@
 //! | [`types`] | Athena's types: spellings, Arrow types, text values |
 //! | [`aws`] | SDK clients, and what their errors mean |
 //! | [`error`] | the kinds of failure the whole crate agrees on |
-//! | [`emulator`] | the embedded endpoint: Athena, Glue, STS and S3 over local files |
+//! | [`emulator`] | the embedded endpoint: Athena, Glue, Lake Formation, STS and S3 over local files |
 
 // The maps at the head of modules name what is inside, private or not: they are for those who read the source.
 #![allow(rustdoc::private_intra_doc_links)]

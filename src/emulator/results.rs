@@ -86,7 +86,7 @@ fn object_path(buckets: &Path, location: &str) -> Option<PathBuf> {
 /// The size of an object; `None` if it is not there.
 pub fn size_of(buckets: &Path, location: &str) -> Option<u64> {
     let metadata = std::fs::metadata(object_path(buckets, location)?).ok()?;
-    metadata.is_file().then(|| metadata.len())
+    metadata.is_file().then_some(metadata.len())
 }
 
 /// Appends a field as Athena's CSV has it: always quoted, except NULL, which is nothing at all.

@@ -207,6 +207,21 @@ impl Store {
         self.range(PARTITIONS, &format!("{database}{SEPARATOR}{table}{SEPARATOR}"), after.as_deref(), limit)
     }
 
+    /// The values of all partitions of a table, in their order. They are the keys: what else is known of a partition is not
+    /// read, which matters where there are many.
+    pub fn partition_values(&self, database: &str, table: &str) -> Result<Vec<Vec<String>>> {
+        let prefix = format!("{database}{SEPARATOR}{table}{SEPARATOR}");
+        let txn = self.file.begin_read().map_err(broken)?;
+        let partitions = txn.open_table(PARTITIONS).map_err(broken)?;
+        let mut values = Vec::new();
+        for row in partitions.range(prefix.as_str()..).map_err(broken)? {
+            let (key, _) = row.map_err(broken)?;
+            let Some(joined) = key.value().strip_prefix(&prefix) else { break };
+            values.push(joined.split(SEPARATOR).map(str::to_owned).collect());
+        }
+        Ok(values)
+    }
+
     /// Adds or replaces partitions in one transaction.
     pub fn put_partitions(&self, partitions: &[Partition]) -> Result<()> {
         self.write(Durability::Immediate, |txn| {

@@ -56,6 +56,21 @@ def test_command(command, demo, start, tmp_path):
         assert done.returncode == 0 and done.stdout, done.stderr
 
 
+def test_the_behaviour_document_of_the_page_is_one(start, tmp_path):
+    page = (ROOT / "docs" / "emulator.md").read_text()
+    document = tmp_path / "behaviour.json"
+    document.write_text(re.search(r"^```json\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL).group(1))
+    server = start("emulator", "--data", tmp_path / "d", "--behaviour", document, "--listen", "127.0.0.1:0", home=tmp_path)
+    assert server.stop() == 0
+
+
+def test_every_flag_of_the_emulator_is_documented():
+    text = subprocess.run([str(BINARY), "emulator", "--help"], capture_output=True, text=True).stdout
+    flags = set(re.findall(r"--[a-z0-9-]+", text)) - {"--help", "--version"}
+    documented = README + (ROOT / "docs" / "emulator.md").read_text()
+    assert {flag for flag in flags if flag not in documented} <= {"--demo-scale"}
+
+
 def test_every_flag_of_serve_is_in_the_readme():
     text = subprocess.run([str(BINARY), "serve", "--help"], capture_output=True, text=True).stdout
     flags = set(re.findall(r"--[a-z0-9-]+", text)) - {"--help", "--version"}

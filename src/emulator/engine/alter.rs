@@ -140,15 +140,15 @@ fn drop_partitions(
     let mut dropped = Vec::new();
     for spec in specs {
         // A part of the keys stands for all partitions that have these values.
-        let all = sessions.store.partitions(&table.database_name, &table.name, None, usize::MAX).map_err(broken)?;
-        let has = |partition: &Partition| {
+        let all = sessions.store.partition_values(&table.database_name, &table.name).map_err(broken)?;
+        let has = |values: &Vec<String>| {
             spec.iter().all(|(key, value)| {
                 let at = table.partition_keys.iter().position(|known| known.name == *key);
-                at.and_then(|at| partition.values.get(at)) == Some(value)
+                at.and_then(|at| values.get(at)) == Some(value)
             })
         };
         let before = dropped.len();
-        dropped.extend(all.into_iter().filter(has).map(|partition| partition.values));
+        dropped.extend(all.into_iter().filter(has));
         if dropped.len() == before && !if_exists {
             return Err(ddl_failure(&format!("Partition not found {spec:?}")));
         }

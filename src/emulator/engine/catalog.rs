@@ -14,6 +14,7 @@ use super::cast::external;
 use super::session::{Reading, Sessions};
 use super::table::GlueTable;
 use super::view::View;
+use super::write::NULL_PARTITION;
 use crate::emulator::model::{DEFAULT_CATALOG, Failure, Table};
 use crate::types::AthenaType;
 
@@ -148,13 +149,13 @@ fn partition_table(sessions: &Sessions, table: &Table) -> Result<Arc<dyn TablePr
         let full = format!("{}.{database}.{name}$partitions", DEFAULT_CATALOG.to_lowercase());
         return Err(external(Failure::table_not_found(None, &full)));
     }
-    let partitions = sessions.store.partitions(database, name, None, usize::MAX);
+    let partitions = sessions.store.partition_values(database, name);
     let partitions = partitions.map_err(|error| external(Failure::internal(error.to_string())))?;
     let (mut fields, mut arrays) = (Vec::new(), Vec::<ArrayRef>::new());
     for (at, key) in table.partition_keys.iter().enumerate() {
         let data_type = AthenaType::parse(&key.data_type).map_err(|e| external(Failure::bad_data(e.to_string())))?;
-        let known = |value: &String| Some(value.clone()).filter(|value| value != "__HIVE_DEFAULT_PARTITION__");
-        let texts = partitions.iter().map(|partition| partition.values.get(at).and_then(known));
+        let known = |value: &String| Some(value.clone()).filter(|value| value != NULL_PARTITION);
+        let texts = partitions.iter().map(|values| values.get(at).and_then(known));
         let texts: ArrayRef = Arc::new(texts.collect::<StringArray>());
         arrays.push(super::cast::convert(&texts, &AthenaType::Varchar(None), &data_type).map_err(external)?);
         fields.push(super::types::field(&key.name, &data_type).map_err(external)?);

@@ -117,20 +117,20 @@ enum Class {
 impl Class {
     fn has(self, t: &AthenaType) -> bool {
         use AthenaType::*;
-        match (self, t) {
-            (_, Unknown) => true,
-            (Self::Text, Varchar(_) | Char(_)) => true,
-            (Self::Int, Tinyint | Smallint | Integer | Bigint) => true,
-            (Self::Number, Tinyint | Smallint | Integer | Bigint | Real | Double | Decimal { .. }) => true,
-            (Self::Boolean, Boolean) => true,
-            (Self::Binary, Varbinary) => true,
-            (Self::Json, Json | Varchar(_)) => true,
-            (Self::Moment, Date | Timestamp(_) | TimestampWithTimeZone(_)) => true,
-            (Self::Timestamp, Timestamp(_) | TimestampWithTimeZone(_)) => true,
-            (Self::Time, Time(_)) => true,
-            (Self::Interval, IntervalDayToSecond) => true,
-            _ => false,
-        }
+        matches!(
+            (self, t),
+            (_, Unknown)
+                | (Self::Text, Varchar(_) | Char(_))
+                | (Self::Int, Tinyint | Smallint | Integer | Bigint)
+                | (Self::Number, Tinyint | Smallint | Integer | Bigint | Real | Double | Decimal { .. })
+                | (Self::Boolean, Boolean)
+                | (Self::Binary, Varbinary)
+                | (Self::Json, Json | Varchar(_))
+                | (Self::Moment, Date | Timestamp(_) | TimestampWithTimeZone(_))
+                | (Self::Timestamp, Timestamp(_) | TimestampWithTimeZone(_))
+                | (Self::Time, Time(_))
+                | (Self::Interval, IntervalDayToSecond)
+        )
     }
 }
 
@@ -326,8 +326,8 @@ macro_rules! value {
 use value;
 
 /// One value per row, computed by a closure over the row's number. `None` is NULL.
-fn each<T>(rows: usize, mut compute: impl FnMut(usize) -> Checked<Option<T>>) -> Checked<Vec<Option<T>>> {
-    (0..rows).map(|row| compute(row)).collect()
+fn each<T>(rows: usize, compute: impl FnMut(usize) -> Checked<Option<T>>) -> Checked<Vec<Option<T>>> {
+    (0..rows).map(compute).collect()
 }
 
 fn text_array(values: Vec<Option<String>>) -> Checked<ArrayRef> {

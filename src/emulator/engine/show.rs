@@ -3,6 +3,7 @@
 use super::ddl::table;
 use super::session::Context;
 use super::view::View;
+use super::write::folder_name;
 use super::{Lines, Task, broken};
 use crate::emulator::model::{Column, Failure, Parameters, Table};
 use crate::emulator::sql::cursor::Name;
@@ -62,12 +63,9 @@ pub fn run(store: &Store, statement: &Statement, task: &Task) -> Result<Lines, F
             if table.partition_keys.is_empty() {
                 return Err(Failure::invalid_query(format!("Table {} is not a partitioned table", table.name)));
             }
-            let partitions = store.partitions(&table.database_name, &table.name, None, usize::MAX).map_err(broken)?;
-            let line = |values: &[String]| {
-                let pairs = table.partition_keys.iter().zip(values);
-                pairs.map(|(key, value)| format!("{}={value}", key.name)).collect::<Vec<_>>().join("/")
-            };
-            Ok(Lines::new(&["partition"], partitions.iter().map(|partition| line(&partition.values)).collect()))
+            let partitions = store.partition_values(&table.database_name, &table.name).map_err(broken)?;
+            let keys = || table.partition_keys.iter().map(|key| key.name.as_str());
+            Ok(Lines::new(&["partition"], partitions.iter().map(|values| folder_name(keys(), values)).collect()))
         }
         Statement::ShowCreateTable(name) => {
             let table = table(store, name, context)?;

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
-use datafusion::arrow::array::{ArrayRef, RecordBatch};
-use datafusion::arrow::compute::filter_record_batch;
+use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, Result, ScalarValue, project_schema};
@@ -29,14 +28,13 @@ use datafusion::physical_plan::streaming::StreamingTableExec;
 use futures::StreamExt;
 use object_store::ObjectStoreExt;
 
-use super::cast::external;
+use super::cast::{convert, external};
 use super::types;
-use super::write::unescaped;
+use super::write::{NULL_PARTITION, unescaped};
 use crate::emulator::model::{Failure, Storage, Table};
 use crate::emulator::sql::rewrite::{FILE_SIZE, PATH};
 use crate::emulator::store::Store;
 use crate::types::AthenaType;
-use crate::types::value::ColumnBuilder;
 use rows::{RowFile, RowFiles, RowStream};
 
 /// How the rows of a file are written.
@@ -115,9 +113,19 @@ pub struct GlueTable {
     columns: Vec<(String, AthenaType)>,
     /// Partition keys; behind them come the hidden columns, if they are asked for.
     keys: usize,
-    locations: Vec<Location>,
+    partitions: Partitions,
+    store: Arc<Store>,
     buckets: PathBuf,
     scanned: Arc<AtomicU64>,
+}
+
+/// The values of all partitions of a table; where they lie is looked up for those that are read.
+#[derive(Debug)]
+struct Partitions {
+    /// As the catalog has them.
+    texts: Vec<Vec<String>>,
+    /// By key, in the key's type.
+    columns: Vec<ArrayRef>,
 }
 
 /// One folder of files with the partition values they stand for.
@@ -131,7 +139,7 @@ impl GlueTable {
     /// Reads what the catalog says about the table and its partitions. `hidden` adds the columns "$path" and
     /// "$file_size"; bytes read from text files are added to `scanned`.
     pub fn open(
-        store: &Store,
+        store: &Arc<Store>,
         table: Table,
         hidden: bool,
         buckets: PathBuf,
@@ -150,20 +158,7 @@ impl GlueTable {
         let field = |(name, t): &(String, AthenaType)| Ok::<_, Failure>(Arc::new(types::field(name, t)?) as FieldRef);
         let columns: Vec<_> = table.columns().iter().map(typed).collect::<std::result::Result<_, _>>()?;
         let keys: Vec<_> = table.partition_keys.iter().map(typed).collect::<std::result::Result<_, _>>()?;
-        let mut locations = Vec::new();
-        if keys.is_empty() {
-            locations.push(Location { url: folder(table.location().unwrap_or_default())?, values: vec![] });
-        } else {
-            let partitions = store
-                .partitions(&table.database_name, &table.name, None, usize::MAX)
-                .map_err(|error| Failure::internal(error.to_string()))?;
-            for partition in partitions {
-                let location = partition.storage_descriptor.as_ref().and_then(|storage| storage.location.clone());
-                let location = location.unwrap_or_default();
-                let values = partition_values(&partition.values, &keys)?;
-                locations.push(Location { url: folder(&location)?, values });
-            }
-        }
+        let partitions = Partitions::read(store, &table, &keys)?;
         let fields: Vec<FieldRef> = columns.iter().map(field).collect::<std::result::Result<_, _>>()?;
         let mut beside: Vec<FieldRef> = keys.iter().map(field).collect::<std::result::Result<_, _>>()?;
         if hidden {
@@ -171,7 +166,8 @@ impl GlueTable {
             beside.push(Arc::new(Field::new(FILE_SIZE, DataType::Int64, true)));
         }
         let schema = TableSchema::builder(Arc::new(Schema::new(fields))).with_table_partition_cols(beside).build();
-        Ok(Self { table, format, schema, columns, keys: keys.len(), locations, buckets, scanned })
+        let (keys, store) = (keys.len(), Arc::clone(store));
+        Ok(Self { table, format, schema, columns, keys, partitions, store, buckets, scanned })
     }
 
     fn skipped_lines(&self) -> Result<usize> {
@@ -213,37 +209,67 @@ impl GlueTable {
         Ok(Arc::new(StreamingTableExec::try_new(Arc::clone(&schema), streams, None, None, false, None)?))
     }
 
-    /// The locations whose partition values can satisfy the filters over partition keys alone.
-    fn pruned(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<&Location>> {
+    /// The folders whose partition values can satisfy the filters over partition keys alone.
+    fn locations(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<Location>> {
+        if self.keys == 0 {
+            let url = folder(self.table.location().unwrap_or_default()).map_err(external)?;
+            return Ok(vec![Location { url, values: Vec::new() }]);
+        }
+        let mut locations = Vec::new();
+        for at in self.pruned(state, filters)? {
+            let values = self.partitions.columns.iter().map(|column| ScalarValue::try_from_array(column, at));
+            let values = values.collect::<Result<_>>()?;
+            let (database, name) = (&self.table.database_name, &self.table.name);
+            let found = self.store.partition(database, name, &self.partitions.texts[at]);
+            let found = found.map_err(|error| external(Failure::internal(error.to_string())))?;
+            let storage = found.and_then(|partition| partition.storage_descriptor);
+            // It may have been dropped since it was listed.
+            let Some(place) = storage.and_then(|storage| storage.location) else { continue };
+            locations.push(Location { url: folder(&place).map_err(external)?, values });
+        }
+        Ok(locations)
+    }
+
+    /// The partitions that the filters over partition keys leave.
+    fn pruned(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<usize>> {
+        let all = self.partitions.texts.len();
         let keys = &self.schema.table_partition_cols()[..self.keys];
         let named = |name: &str| keys.iter().any(|key| key.name() == name);
         let mut filters = filters.iter().filter(|filter| {
             let columns = filter.column_refs();
             !columns.is_empty() && columns.iter().all(|column| named(column.name())) && !filter.is_volatile()
         });
-        let Some(first) = filters.next() else { return Ok(self.locations.iter().collect()) };
-        if self.locations.is_empty() {
-            return Ok(Vec::new());
-        }
+        let Some(first) = filters.next().filter(|_| all > 0) else { return Ok((0..all).collect()) };
         let condition = filters.fold(first.clone(), |all, filter| all.and(filter.clone()));
-        let columns = (0..keys.len())
-            .map(|key| ScalarValue::iter_to_array(self.locations.iter().map(|location| location.values[key].clone())));
-        let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
-        let numbers: ArrayRef =
-            Arc::new(datafusion::arrow::array::UInt64Array::from_iter_values(0..self.locations.len() as u64));
-        let mut fields: Vec<FieldRef> = keys.iter().cloned().collect();
-        fields.push(Arc::new(Field::new("#", numbers.data_type().clone(), false)));
-        let schema = Arc::new(Schema::new(fields));
+        let schema = Arc::new(Schema::new(keys.to_vec()));
         let df_schema = DFSchema::try_from(Arc::clone(&schema))?;
         // The filters name their table; here there is only one.
-        let condition = datafusion::logical_expr::utils::expr_to_columns(&condition, &mut Default::default())
-            .and_then(|()| unqualified(condition))?;
-        let predicate = state.create_physical_expr(condition, &df_schema)?;
-        let batch = RecordBatch::try_new(schema, columns.into_iter().chain([numbers]).collect())?;
+        let predicate = state.create_physical_expr(unqualified(condition)?, &df_schema)?;
+        let batch = RecordBatch::try_new(schema, self.partitions.columns.clone())?;
         let kept = predicate.evaluate(&batch)?.into_array(batch.num_rows())?;
-        let kept = filter_record_batch(&batch, datafusion::common::cast::as_boolean_array(&kept)?)?;
-        let numbers = datafusion::common::cast::as_uint64_array(kept.column(keys.len()))?;
-        Ok(numbers.iter().flatten().map(|number| &self.locations[number as usize]).collect())
+        let kept = datafusion::common::cast::as_boolean_array(&kept)?;
+        Ok(kept.iter().enumerate().filter(|(_, kept)| *kept == Some(true)).map(|(at, _)| at).collect())
+    }
+}
+
+impl Partitions {
+    /// Partition values are text in the catalog; `__HIVE_DEFAULT_PARTITION__` is NULL.
+    fn read(store: &Store, table: &Table, keys: &[(String, AthenaType)]) -> std::result::Result<Self, Failure> {
+        if keys.is_empty() {
+            return Ok(Self { texts: Vec::new(), columns: Vec::new() });
+        }
+        let texts = store.partition_values(&table.database_name, &table.name);
+        let texts = texts.map_err(|error| Failure::internal(error.to_string()))?;
+        let mut columns = Vec::with_capacity(keys.len());
+        for (at, (name, data_type)) in keys.iter().enumerate() {
+            let known = |values: &Vec<String>| values.get(at).filter(|value| *value != NULL_PARTITION).cloned();
+            let column: ArrayRef = Arc::new(texts.iter().map(known).collect::<StringArray>());
+            let typed = convert(&column, &AthenaType::Varchar(None), data_type)
+                .map_err(|failure| Failure::bad_data(format!("partition values of {name}: {}", failure.message)))?;
+            columns
+                .push(datafusion::arrow::compute::cast(&typed, &types::arrow(data_type)?).map_err(Failure::internal)?);
+        }
+        Ok(Self { texts, columns })
     }
 }
 
@@ -295,24 +321,6 @@ fn folder(location: &str) -> std::result::Result<ListingTableUrl, Failure> {
     ListingTableUrl::parse(location).map_err(|error| Failure::bad_data(format!("location {location:?}: {error}")))
 }
 
-/// Partition values are text in the catalog; `__HIVE_DEFAULT_PARTITION__` is NULL.
-fn partition_values(
-    values: &[String],
-    keys: &[(String, AthenaType)],
-) -> std::result::Result<Vec<ScalarValue>, Failure> {
-    let parse = |(value, (_, data_type)): (&String, &(String, AthenaType))| {
-        let text = Some(value.as_str()).filter(|value| *value != "__HIVE_DEFAULT_PARTITION__");
-        let mut builder = ColumnBuilder::new(data_type);
-        builder
-            .append(text.map(str::as_bytes))
-            .map_err(|fault| Failure::bad_data(format!("partition value {value:?} {fault}")))?;
-        let scalar = ScalarValue::try_from_array(&builder.finish(), 0);
-        let arrow = types::arrow(data_type)?;
-        scalar.and_then(|scalar| scalar.cast_to(&arrow)).map_err(|error| Failure::internal(error.to_string()))
-    };
-    values.iter().zip(keys).map(parse).collect()
-}
-
 #[async_trait]
 impl TableProvider for GlueTable {
     fn schema(&self) -> SchemaRef {
@@ -336,7 +344,7 @@ impl TableProvider for GlueTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut files = Vec::new();
         let mut store_url = None;
-        for location in self.pruned(state, filters)? {
+        for location in self.locations(state, filters)? {
             let url = location.url.object_store();
             if store_url.get_or_insert_with(|| url.clone()) != &url {
                 return Err(external(Failure::not_supported(

@@ -17,7 +17,7 @@ use futures::StreamExt;
 use tokio::task::JoinSet;
 
 pub use files::Layout;
-pub use partitions::{folder_name, partition, unescaped};
+pub use partitions::{NULL_PARTITION, folder_name, partition, unescaped};
 
 use super::session::{Planned, Sessions};
 use super::{Outcome, Task, broken, cast, errors, types, unwritable};
@@ -25,6 +25,7 @@ use crate::emulator::model::{ACCOUNT, Column, Failure, Parameters, ResultColumn,
 use crate::emulator::results::{self, UNFINISHED, path_of};
 use crate::emulator::sql::cursor::Name;
 use crate::emulator::sql::write::WriteOptions;
+use crate::emulator::store::Store;
 use crate::types::AthenaType;
 use files::FileWriter;
 
@@ -39,8 +40,8 @@ struct Target {
     /// The columns of the files, then the partition keys.
     columns: Vec<(String, AthenaType)>,
     keys: usize,
-    /// Partitions that lie elsewhere than below the folder.
-    places: BTreeMap<Vec<String>, String>,
+    /// The table that is written to: its partitions may lie elsewhere than below the folder.
+    table: Option<(Arc<Store>, Table)>,
 }
 
 /// What was written.
@@ -93,13 +94,7 @@ pub async fn create_table_as(
         format!("Target directory for table '{database}.{}' already exists: {folder}", name.name)
     })?;
     let stored: Vec<(String, AthenaType)> = columns.iter().map(|(name, t)| (name.clone(), layout.stored(t))).collect();
-    let target = Target {
-        folder: folder.clone(),
-        layout: layout.clone(),
-        columns: stored.clone(),
-        keys,
-        places: BTreeMap::new(),
-    };
+    let target = Target { folder: folder.clone(), layout: layout.clone(), columns: stored.clone(), keys, table: None };
     let written = if with_data { run(sessions, &planned, target, &columns).await? } else { Written::nothing() };
     let data = stored.len() - keys;
     let column =
@@ -156,15 +151,9 @@ pub async fn insert(
     let assigned = assigned(&columns, given, &planned.columns)?;
     let folder = format!("{}/", table.location().unwrap_or_default().trim_end_matches('/'));
     task.caller().may_write(&folder)?;
-    let mut places = BTreeMap::new();
-    if !table.partition_keys.is_empty() {
-        for partition in store.partitions(&database, &name.name, None, usize::MAX).map_err(broken)? {
-            let place = partition.storage_descriptor.as_ref().and_then(|storage| storage.location.clone());
-            places.insert(partition.values, place.unwrap_or_default());
-        }
-    }
     let keys = table.partition_keys.len();
-    let target = Target { folder, layout, columns: columns.clone(), keys, places };
+    let known = Some((Arc::clone(store), table.clone()));
+    let target = Target { folder, layout, columns: columns.clone(), keys, table: known };
     let written = run_assigned(sessions, &planned, target, assigned).await?;
     add_partitions(sessions, &table, &written.partitions)?;
     let folder = task.folder.trim_end_matches('/');
@@ -195,7 +184,7 @@ pub async fn unload(
     task.caller().may_write(&folder)?;
     must_be_empty(sessions, &folder, || format!("UNLOAD needs an empty target: {folder}"))?;
     let stored = columns.iter().map(|(name, t)| (name.clone(), layout.stored(t))).collect();
-    let target = Target { folder, layout, columns: stored, keys, places: BTreeMap::new() };
+    let target = Target { folder, layout, columns: stored, keys, table: None };
     let written = run(sessions, &planned, target, &columns).await?;
     let folder = task.folder.trim_end_matches('/');
     let manifest = manifest(sessions, &format!("{folder}/{}-manifest.csv", task.id), &written.files)?;
@@ -458,7 +447,14 @@ impl Shared {
             ));
         }
         let data = self.target.columns.len() - self.target.keys;
-        let folder = match self.target.places.get(values) {
+        let known = match &self.target.table {
+            Some((store, table)) if self.target.keys > 0 => {
+                store.partition(&table.database_name, &table.name, values).map_err(broken)?
+            }
+            _ => None,
+        };
+        let place = known.and_then(|partition| partition.storage_descriptor).and_then(|storage| storage.location);
+        let folder = match place {
             Some(place) => format!("{}/", place.trim_end_matches('/')),
             None => {
                 let keys = self.target.columns[data..].iter().map(|(name, _)| name.as_str());

@@ -122,7 +122,7 @@ fn luhn_check(args: &[ArrayRef], _: &[AthenaType], _: &AthenaType) -> Checked<Ar
             .enumerate()
             .map(|(i, digit)| if i % 2 == 0 { *digit } else { digit * 2 / 10 + digit * 2 % 10 })
             .sum();
-        Ok(Some(!digits.is_empty() && sum % 10 == 0))
+        Ok(Some(!digits.is_empty() && sum.is_multiple_of(10)))
     })?)
 }
 

@@ -215,12 +215,8 @@ fn date_trunc(args: &[ArrayRef], given: &[AthenaType], result: &AthenaType) -> C
 fn truncate(name: &str, moment: NaiveDateTime, given: &AthenaType) -> Checked<Option<NaiveDateTime>> {
     let date = moment.date();
     let unit = unit(name)?;
-    let fits = match (&unit, given) {
-        (Unit::Micros(_), Date) => false,
-        (Unit::Days(_) | Unit::Months(_), Time(_)) => false,
-        _ => true,
-    };
-    if !fits {
+    let unfit = matches!((&unit, given), (Unit::Micros(_), Date) | (Unit::Days(_) | Unit::Months(_), Time(_)));
+    if unfit {
         let kind = if *given == Date { "DATE" } else { "Time" };
         return Err(Failure::invalid_argument(format!("'{name}' is not a valid {kind} field")));
     }
@@ -266,11 +262,9 @@ fn date_add(args: &[ArrayRef], given: &[AthenaType], result: &AthenaType) -> Che
         };
         let unit = unit(name)?;
         match (&unit, &given[2]) {
-            (Unit::Micros(_), Date) => {
-                return Err(Failure::invalid_argument(format!("'{name}' is not a valid DATE field")));
-            }
+            (Unit::Micros(_), Date) => Err(Failure::invalid_argument(format!("'{name}' is not a valid DATE field"))),
             (Unit::Days(_) | Unit::Months(_), Time(_)) => {
-                return Err(Failure::invalid_argument(format!("'{name}' is not a valid Time field")));
+                Err(Failure::invalid_argument(format!("'{name}' is not a valid Time field")))
             }
             (Unit::Micros(_), _) => plus(instant, &unit, count).map(Some).ok_or_else(out_of_range),
             _ => zones::instant(plus(local, &unit, count).ok_or_else(out_of_range)?, &zone).map(Some),

@@ -9,7 +9,7 @@ use crate::emulator::model::{ACCOUNT, Failure, Parameters, Partition, Storage, T
 use crate::types::AthenaType;
 
 /// The value of a partition whose key is NULL.
-pub const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+pub const NULL_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// A partition's values and its rows; all of them where there are no keys.
 pub type Split = Vec<(Vec<String>, Option<UInt32Array>)>;
@@ -25,7 +25,7 @@ pub fn split(keys: &[ArrayRef], types: &[(String, AthenaType)], rows: usize) -> 
         for (key, (_, data_type)) in keys.iter().zip(types) {
             let mut value = String::new();
             let known = text::append(&mut value, key, row, data_type)?;
-            values.push(if known { value } else { NULL.to_owned() });
+            values.push(if known { value } else { NULL_PARTITION.to_owned() });
         }
         by_values.entry(values).or_default().push(row as u32);
     }
@@ -47,7 +47,7 @@ pub fn escaped(value: &str) -> String {
             out.push(c);
         }
     }
-    if out.is_empty() { NULL.to_owned() } else { out }
+    if out.is_empty() { NULL_PARTITION.to_owned() } else { out }
 }
 
 pub fn unescaped(name: &str) -> String {
