@@ -8,10 +8,11 @@ mod workgroups;
 
 pub use executions::Executions;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::Emulator;
-use super::api::{Answer, ApiError};
+use super::api::{Answer, ApiError, page_place};
 use super::iam::Caller;
 use super::model::ACCOUNT;
 
@@ -82,6 +83,21 @@ fn authorize(emulator: &Emulator, operation: &str, body: &[u8], caller: &Caller)
         }
     };
     caller.check(&format!("athena:{operation}"), &resources).map_err(ApiError::access_denied)
+}
+
+/// What every list takes.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Paged {
+    next_token: Option<String>,
+    max_results: Option<i64>,
+}
+
+impl Paged {
+    /// The name after which the page starts.
+    fn after(&self) -> Result<Option<String>, ApiError> {
+        self.next_token.as_deref().map(|token| page_place(token).ok_or_else(invalid_token)).transpose()
+    }
 }
 
 /// Checks a page size against what an operation allows, in the words of the service's own validation.

@@ -37,7 +37,7 @@ async fn wrong_statements_are_told_apart() {
         ("SELECT 2147483647 + 1", Code::InvalidArgument, "NUMERIC_VALUE_OUT_OF_RANGE"),
         ("SELECT CAST('a' AS integer)", Code::InvalidArgument, "Cannot cast 'a' to INTEGER"),
         ("SELECT nope(1)", Code::InvalidArgument, "Function 'nope' not registered"),
-        ("DELETE FROM nation", Code::Unimplemented, "INSERT"),
+        ("DELETE FROM nation", Code::Unimplemented, "DELETE"),
         ("SELECT filter(ARRAY[1], x -> x > 0)", Code::Unimplemented, "lambda"),
         ("SELECT * FROM nation TABLESAMPLE BERNOULLI (10)", Code::Unimplemented, "TABLESAMPLE"),
         ("SELECT 1; SELECT 2", Code::InvalidArgument, "Only one sql statement is allowed"),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::super::api::{Answer, ApiError, input, page_place, page_token};
 use super::super::model::{Catalog, Column, DEFAULT_CATALOG, Database, Parameters, Table};
 use super::super::store::Store;
-use super::{invalid_token, page_size};
+use super::{Paged, invalid_token, page_size};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -62,20 +62,13 @@ pub fn get(store: &Store, body: &[u8]) -> Answer {
     } }))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Paged {
-    next_token: Option<String>,
-    max_results: Option<i64>,
-}
-
 pub fn list(store: &Store, body: &[u8]) -> Answer {
     let asked: Paged = input(body)?;
     let size = match asked.max_results {
         Some(size) => page_size(Some(size), 50)?.max(2),
         None => 50,
     };
-    let after = asked.next_token.map(|token| page_place(&token).ok_or_else(invalid_token)).transpose()?;
+    let after = asked.after()?;
     let mut all = vec![(DEFAULT_CATALOG.to_owned(), "GLUE".to_owned())];
     all.extend(store.catalogs()?.into_iter().map(|catalog| (catalog.name, catalog.kind)));
     let start = after.map_or(0, |after| all.iter().position(|(name, _)| *name == after).map_or(all.len(), |at| at + 1));

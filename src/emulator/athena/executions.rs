@@ -1,10 +1,14 @@
 //! StartQueryExecution to ListQueryExecutions: statements from QUEUED to their end.
 
+mod describe;
+mod reuse;
+mod running;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,13 +19,16 @@ use tokio_util::sync::CancellationToken;
 use super::super::api::{Answer, ApiError, input, page_place, page_token};
 use super::super::behaviour::Behaviour;
 use super::super::engine::session::{Context, Reading};
-use super::super::engine::{Engine, Outcome, Task};
+use super::super::engine::{Engine, Task};
 use super::super::iam::Caller;
-use super::super::model::{Execution, Failure, ResultColumn, State, now};
-use super::super::results::{MANAGED, path_of, size_of};
+use super::super::model::{Execution, Failure, State, now};
+use super::super::results::{MANAGED, path_of};
 use super::super::sql::{self, Statement, prepared};
 use super::super::store::Store;
 use super::{invalid_token, page_size, workgroups};
+pub use describe::column_info;
+use describe::{describe, runtime_statistics};
+use reuse::reuse;
 
 /// Longest statement, in bytes of UTF-8 (athena-behaviour, section 1).
 const MAX_STATEMENT_BYTES: usize = 262_144;
@@ -29,10 +36,6 @@ const MAX_STATEMENT_BYTES: usize = 262_144;
 const RUNNING_AT_ONCE: usize = 20;
 /// Statements queued and running at once unless it is said otherwise: what an account is allowed by default.
 const ACTIVE_AT_ONCE: usize = 200;
-/// The oldest result that may be used again, in minutes (athena-behaviour, section 2).
-const MAX_REUSE_MINUTES: i64 = 10_080;
-/// How often the bytes scanned are looked at.
-const CUTOFF_TICK: Duration = Duration::from_millis(20);
 /// Plans are walked by recursion; this is address space, not memory.
 const QUERY_STACK_BYTES: usize = 128 << 20;
 /// How long a stop of the endpoint waits for its queries.
@@ -359,32 +362,9 @@ impl Executions {
         Ok(json!({ "QueryExecutions": found, "UnprocessedQueryExecutionIds": unprocessed }))
     }
 
-    /// The shape `QueryRuntimeStatistics`: a timeline, and rows with a single output stage.
     pub fn runtime_statistics(&self, body: &[u8]) -> Answer {
         let asked: ById = input(body)?;
-        let execution = self.shared.require(&asked.query_execution_id)?;
-        let bytes = execution.output_bytes.unwrap_or_default();
-        Ok(json!({ "QueryRuntimeStatistics": {
-            "Timeline": {
-                "QueryQueueTimeInMillis": execution.queue_ms,
-                "QueryPlanningTimeInMillis": execution.planning_ms,
-                "EngineExecutionTimeInMillis": execution.execution_ms,
-                "ServiceProcessingTimeInMillis": 0,
-                "TotalExecutionTimeInMillis": execution.queue_ms + execution.execution_ms,
-            },
-            "Rows": {
-                "InputBytes": execution.scanned_bytes,
-                "OutputBytes": bytes,
-                "OutputRows": execution.output_rows.or(execution.update_count).unwrap_or_default(),
-            },
-            "OutputStage": {
-                "StageId": 0,
-                "State": if execution.state == State::Succeeded { "FINISHED" } else { execution.state.name() },
-                "OutputBytes": bytes,
-                "InputBytes": execution.scanned_bytes,
-                "ExecutionTime": execution.execution_ms,
-            },
-        } }))
+        Ok(runtime_statistics(&self.shared.require(&asked.query_execution_id)?))
     }
 
     pub fn list(&self, body: &[u8]) -> Answer {
@@ -454,156 +434,6 @@ impl Shared {
             ApiError::invalid_request("QUERY_EXECUTION_NOT_FOUND", format!("QueryExecution {id} was not found"))
         })
     }
-
-    /// The places for running statements, as many as the settings say.
-    fn places(&self) -> Arc<Semaphore> {
-        let count = self.behaviour.settings().running_queries.unwrap_or(RUNNING_AT_ONCE);
-        let mut permits = self.permits.lock().unwrap_or_else(PoisonError::into_inner);
-        if permits.count != count {
-            *permits = Permits { count, places: Arc::new(Semaphore::new(count)) };
-        }
-        Arc::clone(&permits.places)
-    }
-
-    /// An earlier query whose rows may be used again: the same text, context, workgroup and place, young enough.
-    fn reusable(&self, execution: &Execution) -> Result<Option<Execution>, ApiError> {
-        let Some(minutes) = execution.reuse_minutes.filter(|_| execution.may_be_reused()) else { return Ok(None) };
-        let Some(id) = self.store.reusable(&execution.reuse_key())? else { return Ok(None) };
-        let earlier = self.store.execution(&id)?;
-        let fits = |earlier: &Execution| {
-            let age = now() - earlier.completed.unwrap_or_default();
-            earlier.state == State::Succeeded
-                && age <= minutes as f64 * 60.0
-                && earlier.output_location.as_deref().is_some_and(|place| size_of(&self.buckets, place).is_some())
-        };
-        Ok(earlier.filter(fits))
-    }
-
-    /// Takes one statement from QUEUED to its end.
-    async fn run(self: Arc<Self>, task: Task, cancel: CancellationToken, cutoff: Option<u64>) {
-        let (queued, id, scanned) = (Instant::now(), task.id.clone(), Arc::clone(&task.reading.scanned));
-        let update_count = task.kind.update_count;
-        let shared = Arc::clone(&self);
-        // A task of its own: it may compute for long between two awaits, and a stop must not wait for that; and a panic
-        // of the engine must end the query, not leave it RUNNING for ever.
-        let mut work = tokio::spawn(async move { shared.work(task, queued).await });
-        let over = async {
-            let Some(cutoff) = cutoff else { return std::future::pending().await };
-            while scanned.load(Ordering::Relaxed) <= cutoff {
-                tokio::time::sleep(CUTOFF_TICK).await;
-            }
-        };
-        let cancelled =
-            |message: &str| Failure { category: 2, error_type: 0, message: message.into(), retryable: false };
-        let result = tokio::select! {
-            result = &mut work => {
-                let result = result.unwrap_or_else(|_| Err(Failure::internal("the engine panicked")));
-                Ok(result)
-            }
-            () = cancel.cancelled() => Err(cancelled("Query cancelled by user")),
-            () = over => Err(cancelled("Bytes scanned limit was exceeded")),
-        };
-        let over = cutoff.is_some_and(|cutoff| scanned.load(Ordering::Relaxed) > cutoff);
-        let result = if over { Err(cancelled("Bytes scanned limit was exceeded")) } else { result };
-        work.abort();
-        let total_ms = queued.elapsed().as_millis() as u64;
-        let active = self.active().get(&id).map(|active| active.execution.clone());
-        let Some(mut execution) = active else { return };
-        execution.completed = Some(now());
-        execution.execution_ms = total_ms.saturating_sub(execution.queue_ms);
-        execution.scanned_bytes = scanned.load(Ordering::Relaxed);
-        match result {
-            Ok(Ok(outcome)) => {
-                execution.state = State::Succeeded;
-                execution.columns = outcome.columns;
-                execution.update_count = outcome.update_count.or(update_count);
-                execution.manifest = outcome.manifest;
-                execution.output_rows = outcome.rows;
-                execution.output_bytes =
-                    execution.output_location.as_deref().and_then(|place| size_of(&self.buckets, place));
-            }
-            Ok(Err(failure)) => {
-                execution.state = State::Failed;
-                execution.failure = Some(failure);
-            }
-            Err(stopped) => {
-                execution.state = State::Cancelled;
-                execution.failure = Some(stopped);
-            }
-        }
-        let reusable = execution.state == State::Succeeded && execution.may_be_reused();
-        let recorded = self.store.end_execution(&execution).and_then(|()| match reusable {
-            true => self.store.put_reusable(&execution.reuse_key(), &execution.id),
-            false => Ok(()),
-        });
-        if let Err(error) = recorded {
-            tracing::error!(
-                query_id = id,
-                error = &error as &dyn std::error::Error,
-                "the end of a query was not recorded"
-            );
-        }
-        tracing::debug!(query_id = id, state = execution.state.name(), ms = total_ms, "query ended");
-        self.active().remove(&id);
-        self.ended.notify_one();
-    }
-
-    /// Waits for a place, then runs the statement, with the delays and failures that are asked for.
-    async fn work(&self, task: Task, queued: Instant) -> Result<Outcome, Failure> {
-        let settings = self.behaviour.settings();
-        if let Some(delay) = settings.latency.queue {
-            tokio::time::sleep(delay.sample()).await;
-        }
-        let places = self.places();
-        let _permit = places.acquire().await;
-        let text = self.active().get_mut(&task.id).map(|active| {
-            active.execution.state = State::Running;
-            active.execution.queue_ms = queued.elapsed().as_millis() as u64;
-            active.execution.sql.clone()
-        });
-        let least = settings.latency.run.map(|delay| tokio::time::Instant::now() + delay.sample());
-        let result = match text.and_then(|text| self.behaviour.query_failure(&text)) {
-            Some(failure) => Err(failure),
-            None => self.engine.run(task).await,
-        };
-        if let Some(until) = least {
-            tokio::time::sleep_until(until).await;
-        }
-        result
-    }
-}
-
-impl Execution {
-    fn may_be_reused(&self) -> bool {
-        self.substatement == "SELECT" && !self.managed
-    }
-
-    /// What has to be the same for rows to be used again.
-    fn reuse_key(&self) -> String {
-        let parts = [
-            self.workgroup.as_str(),
-            self.catalog.as_deref().unwrap_or_default(),
-            self.database.as_deref().unwrap_or_default(),
-            self.output_folder.as_str(),
-            self.sql.as_str(),
-        ];
-        let encryption = self.encryption.as_ref().map(Value::to_string).unwrap_or_default();
-        let parameters = self.parameters.iter().map(String::as_str);
-        let all: Vec<&str> = parts.into_iter().chain([encryption.as_str()]).chain(parameters).collect();
-        all.join("\u{0}")
-    }
-
-    /// Ends at once with the rows of an earlier query.
-    fn reuse(&mut self, earlier: Self) {
-        self.state = State::Succeeded;
-        self.completed = Some(now());
-        self.output_location = earlier.output_location;
-        self.columns = earlier.columns;
-        self.update_count = earlier.update_count;
-        self.output_rows = earlier.output_rows;
-        self.output_bytes = earlier.output_bytes;
-        self.reused = true;
-    }
 }
 
 fn check_text(text: &str) -> Result<(), ApiError> {
@@ -622,106 +452,9 @@ fn check_text(text: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn reuse(asked: Option<ResultReuse>) -> Result<Option<i64>, ApiError> {
-    let by_age = asked.and_then(|asked| asked.result_reuse_by_age_configuration).filter(|by_age| by_age.enabled);
-    match by_age.map(|by_age| by_age.max_age_in_minutes.unwrap_or(60)) {
-        Some(minutes) if !(0..=MAX_REUSE_MINUTES).contains(&minutes) => Err(ApiError::invalid_input(format!(
-            "1 validation error detected: Value '{minutes}' at \
-             'resultReuseConfiguration.resultReuseByAgeConfiguration.maxAgeInMinutes' failed to satisfy constraint: Member \
-             must have value less than or equal to {MAX_REUSE_MINUTES}"
-        ))),
-        minutes => Ok(minutes),
-    }
-}
-
 fn too_many_queries() -> ApiError {
     let message = "You have exceeded the limit for the number of queries you can run concurrently. Please reduce the \
                    number of concurrent queries submitted by this account.";
     let reason = Some("CONCURRENT_QUERY_LIMIT_EXCEEDED");
     ApiError { reason, ..ApiError::plain("TooManyRequestsException", message) }
-}
-
-/// The shape `QueryExecution`.
-fn describe(execution: &Execution) -> Value {
-    let location = execution
-        .output_location
-        .clone()
-        .unwrap_or_else(|| format!("{}/{}", execution.output_folder.trim_end_matches('/'), execution.id));
-    let mut context = json!({});
-    if let Some(database) = &execution.database {
-        context["Database"] = json!(database);
-    }
-    if let Some(catalog) = &execution.catalog {
-        // GetQueryExecution lower-cases the catalog it was given (athena-behaviour, section 7).
-        context["Catalog"] = json!(catalog.to_lowercase());
-    }
-    let mut status = json!({ "State": execution.state.name(), "SubmissionDateTime": execution.submitted });
-    if let Some(completed) = execution.completed {
-        status["CompletionDateTime"] = json!(completed);
-    }
-    if let Some(failure) = &execution.failure {
-        status["StateChangeReason"] = json!(failure.message);
-        if execution.state == State::Failed {
-            status["AthenaError"] = json!({
-                "ErrorCategory": failure.category,
-                "ErrorType": failure.error_type,
-                "Retryable": failure.retryable,
-                "ErrorMessage": failure.message,
-            });
-        }
-    }
-    let mut described = json!({
-        "QueryExecutionId": execution.id,
-        "Query": execution.sql,
-        "StatementType": execution.statement_type,
-        "SubstatementType": execution.substatement,
-        "ResultReuseConfiguration": { "ResultReuseByAgeConfiguration": { "Enabled": execution.reuse_minutes.is_some() } },
-        "QueryExecutionContext": context,
-        "Status": status,
-        "Statistics": {
-            "EngineExecutionTimeInMillis": execution.execution_ms,
-            "DataScannedInBytes": execution.scanned_bytes,
-            "TotalExecutionTimeInMillis": execution.queue_ms + execution.execution_ms,
-            "QueryQueueTimeInMillis": execution.queue_ms,
-            "QueryPlanningTimeInMillis": execution.planning_ms,
-            "ServiceProcessingTimeInMillis": 0,
-            "ResultReuseInformation": { "ReusedPreviousResult": execution.reused },
-        },
-        "WorkGroup": execution.workgroup,
-        "EngineVersion": { "SelectedEngineVersion": "AUTO", "EffectiveEngineVersion": "Athena engine version 3" },
-    });
-    if execution.managed {
-        described["ManagedQueryResultsConfiguration"] = json!({ "Enabled": true });
-    } else {
-        described["ResultConfiguration"] = json!({ "OutputLocation": location });
-        if let Some(encryption) = &execution.encryption {
-            described["ResultConfiguration"]["EncryptionConfiguration"] = encryption.clone();
-        }
-    }
-    if let Some(minutes) = execution.reuse_minutes {
-        described["ResultReuseConfiguration"]["ResultReuseByAgeConfiguration"]["MaxAgeInMinutes"] = json!(minutes);
-    }
-    if let Some(manifest) = execution.manifest.as_ref().filter(|_| !execution.managed) {
-        described["Statistics"]["DataManifestLocation"] = json!(manifest);
-    }
-    if !execution.parameters.is_empty() {
-        described["ExecutionParameters"] = json!(execution.parameters);
-    }
-    described
-}
-
-/// The shape `ColumnInfo`.
-pub fn column_info(column: &ResultColumn) -> Value {
-    json!({
-        "CatalogName": "hive",
-        "SchemaName": "",
-        "TableName": "",
-        "Name": column.name,
-        "Label": column.name,
-        "Type": column.data_type,
-        "Precision": column.precision,
-        "Scale": column.scale,
-        "Nullable": "UNKNOWN",
-        "CaseSensitive": column.case_sensitive,
-    })
 }

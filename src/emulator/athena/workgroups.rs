@@ -4,10 +4,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::super::RESULTS_BUCKET;
-use super::super::api::{Answer, ApiError, input, page_place, page_token};
+use super::super::api::{Answer, ApiError, input, page_token};
 use super::super::model::{Workgroup, now};
 use super::super::store::Store;
-use super::{invalid_token, page_size};
+use super::{Paged, page_size};
 
 /// The workgroup that is always there.
 pub const PRIMARY: &str = "primary";
@@ -154,17 +154,10 @@ pub fn get(store: &Store, body: &[u8]) -> Answer {
     } }))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Paged {
-    next_token: Option<String>,
-    max_results: Option<i64>,
-}
-
 pub fn list(store: &Store, body: &[u8]) -> Answer {
     let asked: Paged = input(body)?;
     let size = page_size(asked.max_results, 50)?;
-    let after = asked.next_token.map(|token| page_place(&token).ok_or_else(invalid_token)).transpose()?;
+    let after = asked.after()?;
     let mut all = store.workgroups()?;
     if !all.iter().any(|workgroup| workgroup.name == PRIMARY) {
         all.push(primary());

@@ -5,9 +5,11 @@
 
 mod arrays;
 mod binary;
+mod common;
 mod elements;
 mod json;
 mod lambdas;
+mod making;
 mod maps;
 mod numbers;
 mod regexps;
@@ -36,7 +38,7 @@ use super::{types, zones};
 use crate::emulator::model::Failure;
 use crate::types::AthenaType;
 
-pub use arrays::common as common_type;
+pub use common::common as common_type;
 pub use json::{from_json, to_json};
 pub use lambdas::functions as lambda_functions;
 
@@ -46,6 +48,7 @@ pub fn functions() -> Vec<ScalarUDF> {
         arrays::FUNCTIONS,
         binary::FUNCTIONS,
         json::FUNCTIONS,
+        making::FUNCTIONS,
         maps::FUNCTIONS,
         numbers::FUNCTIONS,
         regexps::FUNCTIONS,
@@ -144,6 +147,13 @@ fn varchar() -> AthenaType {
 
 fn array_of(element: AthenaType) -> AthenaType {
     AthenaType::Array(Some(Box::new(element)))
+}
+
+fn element_of(t: &AthenaType) -> Option<&AthenaType> {
+    match t {
+        AthenaType::Array(Some(element)) => Some(element),
+        _ => None,
+    }
 }
 
 /// One function: its result type from its argument types, and its values.

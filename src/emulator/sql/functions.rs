@@ -3,10 +3,11 @@
 //! Nothing reaches DataFusion that is not in [`find`]'s tables: a function of the same name may mean something else
 //! there, and a wrong answer is worse than "not registered".
 
-use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+mod aggregates;
+mod scalars;
+
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
-    Ident, ObjectName, OrderByExpr, OrderByOptions, Value,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, Value,
 };
 
 /// Our own DataFusion functions that stand for CAST and TRY_CAST with Trino's rules (`engine/cast.rs`).
@@ -29,6 +30,9 @@ pub enum Form {
 }
 
 use Form::{Aggregate, Call, Double, Expression, Typed};
+use aggregates::*;
+use scalars::*;
+pub use scalars::{literal_integer, part, trim};
 
 /// All functions by their name in Athena.
 pub const FUNCTIONS: &[(&str, Form)] = &[
@@ -77,7 +81,7 @@ pub const FUNCTIONS: &[(&str, Form)] = &[
     ("is_infinite", Call("athena_is_infinite")),
     ("random", Call("athena_random")),
     ("rand", Call("athena_random")),
-    ("mod", Expression(|args| binary(BinaryOperator::Modulo, args))),
+    ("mod", Expression(|args| binary(datafusion::sql::sqlparser::ast::BinaryOperator::Modulo, args))),
     ("nan", Expression(|_| Ok(cast(string("NaN"), "double")))),
     ("infinity", Expression(|_| Ok(cast(string("Infinity"), "double")))),
     ("from_base", Call("athena_from_base")),
@@ -334,10 +338,6 @@ pub fn string(text: &str) -> Expr {
     Expr::Value(Value::SingleQuotedString(text.to_owned()).with_empty_span())
 }
 
-pub fn part(name: &str, args: Vec<Expr>) -> Result<Expr, &'static str> {
-    Ok(cast(call("date_part", vec![string(name), one(args)?]), "bigint"))
-}
-
 fn function(name: &str, args: Vec<Expr>) -> Function {
     let args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
     Function {
@@ -350,299 +350,6 @@ fn function(name: &str, args: Vec<Expr>) -> Function {
         over: None,
         within_group: vec![],
     }
-}
-
-/// The time at which the statement is read, as a constant: it is the same wherever it stands in a query.
-fn now(format: &str, data_type: &str) -> Expr {
-    cast(string(&chrono::Utc::now().format(format).to_string()), data_type)
-}
-
-fn one(args: Vec<Expr>) -> Result<Expr, &'static str> {
-    let [only]: [Expr; 1] = args.try_into().map_err(|_| "takes one argument")?;
-    Ok(only)
-}
-
-fn case(condition: Expr, result: Expr, otherwise: Option<Expr>) -> Expr {
-    Expr::Case {
-        case_token: AttachedToken::empty(),
-        end_token: AttachedToken::empty(),
-        operand: None,
-        conditions: vec![CaseWhen { condition, result }],
-        else_result: otherwise.map(Box::new),
-    }
-}
-
-fn if_then(args: Vec<Expr>) -> Result<Expr, &'static str> {
-    let mut args = args.into_iter();
-    match (args.next(), args.next(), args.next(), args.next()) {
-        (Some(condition), Some(result), otherwise, None) => Ok(case(condition, result, otherwise)),
-        _ => Err("takes two or three arguments"),
-    }
-}
-
-/// Written out, so that the comparison is Trino's.
-fn null_if(args: Vec<Expr>) -> Result<Expr, &'static str> {
-    let [value, other]: [Expr; 2] = args.try_into().map_err(|_| "takes two arguments")?;
-    let null = Expr::Value(Value::Null.with_empty_span());
-    Ok(case(operation(value.clone(), BinaryOperator::Eq, other), null, Some(value)))
-}
-
-/// DataFusion's `greatest` passes over NULLs, Trino's is NULL as soon as one argument is.
-fn null_if_any_null(name: &str, args: Vec<Expr>) -> Result<Expr, &'static str> {
-    let any_null = args
-        .iter()
-        .map(|arg| Expr::IsNull(Box::new(arg.clone())))
-        .reduce(|left, right| operation(left, BinaryOperator::Or, right))
-        .ok_or("takes at least one argument")?;
-    let null = Expr::Value(Value::Null.with_empty_span());
-    Ok(case(any_null, null, Some(call(name, args))))
-}
-
-fn operation(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
-    Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }))
-}
-
-fn binary(op: BinaryOperator, args: Vec<Expr>) -> Result<Expr, &'static str> {
-    let [left, right]: [Expr; 2] = args.try_into().map_err(|_| "takes two arguments")?;
-    Ok(operation(left, op, right))
-}
-
-/// DataFusion's `concat` passes over NULLs, Trino's and `||` are NULL.
-fn concat(args: Vec<Expr>) -> Result<Expr, &'static str> {
-    if args.len() < 2 {
-        return Err("takes at least two arguments");
-    }
-    args.into_iter()
-        .reduce(|left, right| operation(left, BinaryOperator::StringConcat, right))
-        .ok_or("takes at least two arguments")
-}
-
-/// What Trino takes for blanks when it trims; DataFusion takes only the space.
-const BLANKS: &str = " \t\n\u{b}\u{c}\r\u{1c}\u{1d}\u{1e}\u{1f}";
-
-/// Trims blanks, or the characters given.
-pub fn trim(name: &str, mut args: Vec<Expr>) -> Result<Expr, &'static str> {
-    match args.len() {
-        1 => args.push(string(BLANKS)),
-        2 => {}
-        _ => return Err("takes one or two arguments"),
-    }
-    Ok(call(name, args))
-}
-
-fn replace(mut args: Vec<Expr>) -> Result<Expr, &'static str> {
-    match args.len() {
-        2 => args.push(string("")),
-        3 => {}
-        _ => return Err("takes two or three arguments"),
-    }
-    Ok(call("replace", args))
-}
-
-/// Trino counts from Monday = 1; DataFusion's `isodow` does too.
-fn day_of_week(args: Vec<Expr>) -> Result<Expr, &'static str> {
-    part("isodow", args)
-}
-
-/// DataFusion's second carries the fraction in no type, but rounds nothing: cut it off as Trino does.
-fn second(args: Vec<Expr>) -> Result<Expr, &'static str> {
-    Ok(cast(call("date_part", vec![string("second"), one(args)?]), "bigint"))
-}
-
-fn arguments(call: &mut Function) -> Result<&mut Vec<FunctionArg>, &'static str> {
-    match &mut call.args {
-        FunctionArguments::List(list) => Ok(&mut list.args),
-        _ => Err("takes arguments"),
-    }
-}
-
-fn argument(arg: FunctionArg) -> Result<Expr, &'static str> {
-    match arg {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(expr),
-        _ => Err("takes plain arguments"),
-    }
-}
-
-fn named(call: &mut Function, name: &str) {
-    call.name = ObjectName::from(vec![Ident::new(name)]);
-}
-
-fn renamed(mut call: Function, name: &str) -> Result<Expr, &'static str> {
-    named(&mut call, name);
-    Ok(Expr::Function(call))
-}
-
-fn count_if(mut call: Function) -> Result<Expr, &'static str> {
-    let args = arguments(&mut call)?;
-    if args.len() != 1 {
-        return Err("takes one argument");
-    }
-    let condition = argument(args.remove(0))?;
-    args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(case(condition.clone(), condition, None))));
-    renamed(call, "count")
-}
-
-/// Lets an aggregate see only the rows for which this holds too.
-fn also_filtered(call: &mut Function, condition: Expr) {
-    call.filter = Some(Box::new(match call.filter.take() {
-        Some(filter) => operation(*filter, BinaryOperator::And, condition),
-        None => condition,
-    }));
-}
-
-fn ordered_by(call: &mut Function, keys: Vec<OrderByExpr>) {
-    if let FunctionArguments::List(list) = &mut call.args {
-        list.clauses.push(datafusion::sql::sqlparser::ast::FunctionArgumentClause::OrderBy(keys));
-    }
-}
-
-/// `max_by(x, y)`: the `x` of the row with the greatest `y`; rows whose `y` is NULL do not take part.
-fn first_by(mut call: Function, ascending: bool) -> Result<Expr, &'static str> {
-    let args = arguments(&mut call)?;
-    if args.len() != 2 {
-        return Err("takes two arguments");
-    }
-    let by = argument(args.remove(1))?;
-    let options = OrderByOptions { asc: Some(ascending), nulls_first: None };
-    ordered_by(&mut call, vec![OrderByExpr { expr: by.clone(), options, with_fill: None }]);
-    also_filtered(&mut call, Expr::IsNotNull(Box::new(by)));
-    renamed(call, "first_value")
-}
-
-/// Any value that is not NULL: here the first.
-fn arbitrary(mut call: Function) -> Result<Expr, &'static str> {
-    let [value] = exactly(&mut call)?;
-    also_filtered(&mut call, Expr::IsNotNull(Box::new(value)));
-    renamed(call, "first_value")
-}
-
-/// The arguments of a call that takes so many; they stay in the call.
-fn exactly<const N: usize>(call: &mut Function) -> Result<[Expr; N], &'static str> {
-    let args = arguments(call)?.iter().cloned().map(argument).collect::<Result<Vec<_>, _>>()?;
-    args.try_into().map_err(|_| "takes another number of arguments")
-}
-
-fn set_arguments(call: &mut Function, args: Vec<Expr>) -> Result<(), &'static str> {
-    *arguments(call)? = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
-    Ok(())
-}
-
-/// The same call as `array_agg` of its one argument.
-fn to_array(mut call: Function, known_only: bool) -> Result<Function, &'static str> {
-    let [value] = exactly(&mut call)?;
-    if known_only {
-        also_filtered(&mut call, Expr::IsNotNull(Box::new(value)));
-    }
-    named(&mut call, "array_agg");
-    Ok(call)
-}
-
-/// `map_agg` and its like: all pairs as an array, then a map of it. NULL keys do not take part.
-fn pairs(mut call: Function, of_entries: &str) -> Result<Expr, &'static str> {
-    let [key, value] = exactly(&mut call)?;
-    also_filtered(&mut call, Expr::IsNotNull(Box::new(key.clone())));
-    set_arguments(&mut call, vec![self::call("athena_row", vec![key, value])])?;
-    named(&mut call, "array_agg");
-    Ok(self::call(of_entries, vec![Expr::Function(call)]))
-}
-
-/// `listagg(x, separator) WITHIN GROUP (ORDER BY …)`
-fn list_aggregate(mut call: Function) -> Result<Expr, &'static str> {
-    let mut args = arguments(&mut call)?.drain(..).map(argument).collect::<Result<Vec<_>, _>>()?.into_iter();
-    let value = args.next().ok_or("takes one or two arguments")?;
-    let separator = args.next().unwrap_or_else(|| string(""));
-    if args.next().is_some() {
-        return Err("takes one or two arguments");
-    }
-    let keys = std::mem::take(&mut call.within_group);
-    set_arguments(&mut call, vec![value.clone()])?;
-    if !keys.is_empty() {
-        ordered_by(&mut call, keys);
-    }
-    also_filtered(&mut call, Expr::IsNotNull(Box::new(value)));
-    named(&mut call, "array_agg");
-    Ok(self::call("athena_array_join", vec![Expr::Function(call), separator]))
-}
-
-fn geometric_mean(mut call: Function) -> Result<Expr, &'static str> {
-    let [value] = exactly(&mut call)?;
-    set_arguments(&mut call, vec![self::call("ln", vec![cast(value, "double")])])?;
-    named(&mut call, "avg");
-    Ok(self::call("exp", vec![Expr::Function(call)]))
-}
-
-/// `max(x)`, or `max(x, n)`: the n greatest as an array.
-fn extremes(mut call: Function, name: &str, greatest: bool) -> Result<Expr, &'static str> {
-    if arguments(&mut call)?.len() != 2 {
-        return renamed(call, name);
-    }
-    let [value, count] = exactly(&mut call)?;
-    set_arguments(&mut call, vec![value])?;
-    let all = Expr::Function(to_array(call, true)?);
-    let sorted = self::call("athena_array_sort", vec![all]);
-    let sorted = if greatest { self::call("athena_reverse", vec![sorted]) } else { sorted };
-    let one = cast(string("1"), "bigint");
-    Ok(self::call("athena_slice", vec![sorted, one, count]))
-}
-
-/// One percentile, or an array of them.
-fn percentiles(mut call: Function) -> Result<Expr, &'static str> {
-    let args = arguments(&mut call)?.iter().cloned().map(argument).collect::<Result<Vec<_>, _>>()?;
-    let list = match args.as_slice() {
-        [_, Expr::Function(list)] if list.name.to_string() == "athena_array" => list.clone(),
-        [_, _] => return renamed(call, "approx_percentile_cont"),
-        _ => return Err("takes a value and percentages"),
-    };
-    let FunctionArguments::List(list) = list.args else { return Err("takes a value and percentages") };
-    let mut each = Vec::new();
-    for percentage in list.args {
-        let mut one = call.clone();
-        set_arguments(&mut one, vec![args[0].clone(), argument(percentage)?])?;
-        each.push(renamed(one, "approx_percentile_cont")?);
-    }
-    Ok(self::call("athena_array", each))
-}
-
-/// An integer literal, which may be negative, as the rewriting leaves it.
-pub fn literal_integer(expr: &Expr) -> Option<i64> {
-    match expr {
-        Expr::TypedString(typed) => match &typed.value.value {
-            Value::SingleQuotedString(text) => text.parse().ok(),
-            _ => None,
-        },
-        Expr::UnaryOp { op: datafusion::sql::sqlparser::ast::UnaryOperator::Minus, expr } => {
-            literal_integer(expr).map(|value| -value)
-        }
-        Expr::Nested(inner) => literal_integer(inner),
-        _ => None,
-    }
-}
-
-/// Hours and minutes of an offset become the name of a zone.
-fn from_unixtime(mut args: Vec<Expr>) -> Result<Expr, &'static str> {
-    if args.len() == 3 {
-        let (Some(hours), Some(minutes)) = (literal_integer(&args[1]), literal_integer(&args[2])) else {
-            return Err("takes literals for hours and minutes here");
-        };
-        let sign = if hours < 0 || minutes < 0 { '-' } else { '+' };
-        args.truncate(1);
-        args.push(string(&format!("{sign}{:02}:{:02}", hours.abs(), minutes.abs())));
-    }
-    Ok(call("athena_from_unixtime", args))
-}
-
-fn array_sort(args: Vec<Expr>) -> Result<Expr, &'static str> {
-    let name = if args.len() == 2 { "athena_array_sort_with" } else { "athena_array_sort" };
-    Ok(call(name, args))
-}
-
-/// `try(x)`: the expression becomes a lambda, so that the function decides when it is computed.
-fn attempt(args: Vec<Expr>) -> Result<Expr, &'static str> {
-    use datafusion::sql::sqlparser::ast::{LambdaFunction, LambdaFunctionParameter, LambdaSyntax, OneOrManyWithParens};
-    let parameter = LambdaFunctionParameter { name: Ident::with_quote('"', "__row"), data_type: None };
-    let body = Box::new(one(args)?);
-    let lambda = LambdaFunction { params: OneOrManyWithParens::One(parameter), body, syntax: LambdaSyntax::Arrow };
-    Ok(call("athena_try", vec![cast(string("0"), "integer"), Expr::Lambda(lambda)]))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Arrays as rows of elements: what the array and map functions are made of.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use datafusion::arrow::array::cast::AsArray;
@@ -14,25 +15,15 @@ use crate::emulator::engine::types;
 use crate::emulator::model::Failure;
 use crate::types::AthenaType;
 
-/// Lists of one column: the elements of row `i` are `values[start(i)..end(i)]`.
-pub struct Lists {
-    pub values: ArrayRef,
+/// Where the elements of each row lie among those of all rows.
+pub struct Spans {
     offsets: Vec<usize>,
     nulls: Option<NullBuffer>,
 }
 
-impl Lists {
-    pub fn of(array: &ArrayRef) -> Checked<Self> {
-        let list = match array.data_type() {
-            DataType::List(_) => Arc::clone(array),
-            DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-                to(array, &DataType::List(Arc::clone(item)))?
-            }
-            other => return Err(Failure::internal(format!("{other} is not an array"))),
-        };
-        let list = list.as_list::<i32>();
-        let offsets = list.offsets().iter().map(|offset| *offset as usize).collect();
-        Ok(Self { values: Arc::clone(list.values()), offsets, nulls: list.nulls().cloned() })
+impl Spans {
+    fn of(offsets: &OffsetBuffer<i32>, nulls: Option<&NullBuffer>) -> Self {
+        Self { offsets: offsets.iter().map(|offset| *offset as usize).collect(), nulls: nulls.cloned() }
     }
 
     pub fn rows(&self) -> usize {
@@ -45,6 +36,34 @@ impl Lists {
 
     pub fn range(&self, row: usize) -> std::ops::Range<usize> {
         if self.is_null(row) { 0..0 } else { self.offsets[row]..self.offsets[row + 1] }
+    }
+}
+
+/// The lists of one column.
+pub struct Lists {
+    pub values: ArrayRef,
+    spans: Spans,
+}
+
+impl Deref for Lists {
+    type Target = Spans;
+
+    fn deref(&self) -> &Spans {
+        &self.spans
+    }
+}
+
+impl Lists {
+    pub fn of(array: &ArrayRef) -> Checked<Self> {
+        let list = match array.data_type() {
+            DataType::List(_) => Arc::clone(array),
+            DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+                to(array, &DataType::List(Arc::clone(item)))?
+            }
+            other => return Err(Failure::internal(format!("{other} is not an array"))),
+        };
+        let list = list.as_list::<i32>();
+        Ok(Self { values: Arc::clone(list.values()), spans: Spans::of(list.offsets(), list.nulls()) })
     }
 }
 
@@ -143,12 +162,19 @@ pub fn map_array(
     Ok(Arc::new(MapArray::try_new(entries, offsets, structs, Some(known.into()), false).map_err(internal)?))
 }
 
-/// Maps of one column: keys, values, and where each row's entries lie.
+/// The maps of one column.
 pub struct Maps {
     pub keys: ArrayRef,
     pub values: ArrayRef,
-    offsets: Vec<usize>,
-    nulls: Option<NullBuffer>,
+    spans: Spans,
+}
+
+impl Deref for Maps {
+    type Target = Spans;
+
+    fn deref(&self) -> &Spans {
+        &self.spans
+    }
 }
 
 impl Maps {
@@ -159,21 +185,8 @@ impl Maps {
         Ok(Self {
             keys: Arc::clone(map.keys()),
             values: Arc::clone(map.values()),
-            offsets: map.offsets().iter().map(|offset| *offset as usize).collect(),
-            nulls: map.nulls().cloned(),
+            spans: Spans::of(map.offsets(), map.nulls()),
         })
-    }
-
-    pub fn rows(&self) -> usize {
-        self.offsets.len() - 1
-    }
-
-    pub fn is_null(&self, row: usize) -> bool {
-        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
-    }
-
-    pub fn range(&self, row: usize) -> std::ops::Range<usize> {
-        if self.is_null(row) { 0..0 } else { self.offsets[row]..self.offsets[row + 1] }
     }
 }
 

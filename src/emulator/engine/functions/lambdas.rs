@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
     HigherOrderUDFImpl, LambdaArgument, LambdaParametersProgress, ValueOrLambda, Volatility,
 };
 
-use super::arrays::common;
+use super::common::common;
 use super::elements::{Comparable, Lists, Maps, Picked, list_array, map_array, pick};
 use super::{Checked, array_of, boolean_array, internal, to, unexpected_parameters};
 use crate::emulator::engine::cast::{convert, external};

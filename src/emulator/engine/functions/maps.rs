@@ -7,7 +7,7 @@ use datafusion::arrow::array::{Array as _, ArrayRef, Int64Array, StringArray, St
 use datafusion::arrow::compute::concat;
 use datafusion::arrow::datatypes::DataType;
 
-use super::arrays::common;
+use super::common::common;
 use super::elements::{Comparable, Lists, Maps, Picked, list_array, map_array, pick, row_columns};
 use super::{Checked, Class, Native, array_of, internal, strings, to, value, varchar};
 use crate::emulator::engine::{text, types};

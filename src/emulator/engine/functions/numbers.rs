@@ -190,7 +190,7 @@ fn random_type(given: &[AthenaType]) -> Option<AthenaType> {
     match given {
         [] => Some(Double),
         [n] if Class::Int.has(n) => Some(n.clone()),
-        [m, n] if Class::Int.has(m) && Class::Int.has(n) => super::arrays::common(m, n),
+        [m, n] if Class::Int.has(m) && Class::Int.has(n) => super::common::common(m, n),
         _ => None,
     }
 }
