@@ -8,7 +8,7 @@
 //! | [`arithmetic`], [`aggregates`], [`cast`], [`functions`], [`typecheck`] | Trino's semantics |
 //! | [`types`], [`text`] | the engine's Arrow ↔ Athena's types and texts |
 //! | [`unnest`], [`zones`] | UNNEST in FROM; time zones |
-//! | [`query`], [`write`], [`explain`], [`ddl`], [`alter`], [`show`] | what each kind of statement does |
+//! | [`query`], [`mod@write`], [`explain`], [`ddl`], [`alter`], [`show`] | what each kind of statement does |
 //! | [`errors`] | what went wrong, in Trino's words |
 
 mod aggregates;

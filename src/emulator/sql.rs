@@ -7,7 +7,7 @@
 //! | [`parameters`] | `?` → the values of ExecutionParameters |
 //! | [`statement`] | which statement it is, with its parts |
 //! | [`ddl`], [`alter`] | CREATE, DROP, SHOW, DESCRIBE, MSCK; ALTER |
-//! | [`write`] | CREATE TABLE AS, INSERT, UNLOAD |
+//! | [`mod@write`] | CREATE TABLE AS, INSERT, UNLOAD |
 //! | [`prepared`] | PREPARE, EXECUTE, DEALLOCATE |
 //! | [`rewrite`] | a SELECT as Trino means it → the same as DataFusion understands it |
 //! | [`functions`] | the functions there are, and what each becomes |

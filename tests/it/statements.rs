@@ -173,6 +173,14 @@ async fn tables_are_altered_and_described() {
     assert_eq!(functions, ["Function", "array_agg"]);
     ok(&server, "ALTER TABLE d.t REPLACE COLUMNS (z string)").await;
     assert_eq!(run(&server, "SHOW COLUMNS IN d.t").await, ["z", "day"]);
+    for (values, reason) in [
+        ("('a', DATE '2024-01-01', 1)", "Table: [varchar, date], Query: [varchar, date, integer]"),
+        ("(1, DATE '2024-01-01')", "Query: [integer, date]"),
+        ("('a', '2024-01-01')", "Query: [varchar, varchar]"),
+    ] {
+        let refused = run(&server, &format!("INSERT INTO d.t VALUES {values}")).await;
+        assert!(refused[0].starts_with("TYPE_MISMATCH:") && refused[0].contains(reason), "{values}: {refused:?}");
+    }
     let twice = run(&server, "ALTER TABLE d.t ADD COLUMNS (z int)").await;
     assert!(twice[0].contains("Duplicate column name: z"), "{twice:?}");
 }

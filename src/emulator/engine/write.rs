@@ -287,22 +287,17 @@ fn assigned(
         .collect())
 }
 
-/// Whether a value may be stored without a CAST.
+/// Whether a value may be stored without a CAST: only where its type widens to the column's, as in Trino.
 fn assignable(source: &AthenaType, target: &AthenaType) -> bool {
     use AthenaType::*;
-    let both = super::functions::common_type(source, target);
     match (source, target) {
         (Varchar(_) | Char(_), Varchar(_) | Char(_)) | (Timestamp(_), Timestamp(_)) => true,
-        // A literal is a double in Athena; a real column takes it.
-        (Double, Real) => true,
-        (Tinyint | Smallint | Integer | Bigint | Double, Decimal { .. }) | (Decimal { .. }, Decimal { .. }) => true,
-        (Integer | Bigint, Tinyint | Smallint | Integer) => true,
         (Array(Some(s)), Array(Some(t))) => assignable(s, t),
         (Map(Some(s)), Map(Some(t))) => assignable(&s.0, &t.0) && assignable(&s.1, &t.1),
         (Row(Some(s)), Row(Some(t))) if s.len() == t.len() => {
             s.iter().zip(t).all(|(s, t)| assignable(&s.data_type, &t.data_type))
         }
-        _ => both.as_ref() == Some(target),
+        _ => super::functions::common_type(source, target).as_ref() == Some(target),
     }
 }
 
