@@ -20,7 +20,7 @@ pub fn named(text: &str) -> Result<String, Failure> {
     if let Some(rest) = text.strip_prefix(['+', '-']) {
         let (hours, minutes) = match rest.split_once(':') {
             Some(parts) => parts,
-            None if rest.len() == 4 => rest.split_at(2),
+            None if rest.len() == 4 && rest.is_ascii() => rest.split_at(2),
             None => (rest, "00"),
         };
         let (hours, minutes): (u32, u32) =

@@ -8,6 +8,9 @@ use super::super::sql::dialect::{end_of, expression, tokens};
 use super::invalid_input;
 use crate::types::AthenaType;
 
+/// The longest expression, as Glue has it; it also bounds how deep a condition is.
+const MAX_BYTES: usize = 2048;
+
 /// A condition that was read and names only keys of its table.
 pub struct Condition {
     expr: Expr,
@@ -25,6 +28,9 @@ const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 impl Condition {
     pub fn parse(text: &str, table: &Table) -> Result<Self, ApiError> {
+        if text.len() > MAX_BYTES {
+            return Err(invalid_input(format!("Expression must have length less than or equal to {MAX_BYTES}")));
+        }
         let unreadable = |why: &str| invalid_input(format!("Unsupported expression '{text}': {why}"));
         let found = tokens(text).map_err(|failure| unreadable(&failure.message))?;
         let expr = expression(found, end_of(text)).map_err(|failure| unreadable(&failure.message))?;

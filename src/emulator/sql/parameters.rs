@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{Expr, Visit, Visitor};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::dialect::{end_of, expression, tokens};
+use super::dialect::{check_operators, end_of, expression, tokens};
 
 /// The number of `?` among the tokens.
 pub fn count(statement: &[TokenWithSpan]) -> usize {
@@ -33,7 +33,9 @@ fn is_placeholder(token: &TokenWithSpan) -> bool {
 }
 
 fn value_tokens(value: &str) -> Vec<Token> {
-    let as_expression = tokens(value).ok().filter(|found| !found.is_empty() && count(found) == 0).filter(|found| {
+    let readable =
+        |found: &Vec<TokenWithSpan>| !found.is_empty() && count(found) == 0 && check_operators(found).is_ok();
+    let as_expression = tokens(value).ok().filter(readable).filter(|found| {
         expression(found.clone(), end_of(value)).is_ok_and(|expr| expr.visit(&mut NoNames).is_continue())
     });
     match as_expression {

@@ -90,14 +90,14 @@ fn element(args: &[ArrayRef], given: &[AthenaType], _: &AthenaType, strict: bool
     let places = each(lists.rows(), |row| {
         let Some(index) = value!(index, row).filter(|_| !lists.is_null(row)) else { return Ok(None) };
         let range = lists.range(row);
-        let length = range.len() as i64;
+        let length = range.len() as u64;
         if index == 0 {
             return Err(Failure::invalid_argument("SQL array indices start at 1"));
         }
         if strict && index < 0 {
             return Err(Failure::invalid_argument(format!("Array subscript is negative: {index}")));
         }
-        if index.abs() > length {
+        if index.unsigned_abs() > length {
             return if strict {
                 Err(Failure::invalid_argument(format!(
                     "Array subscript must be less than or equal to array length: {index} > {length}"

@@ -168,7 +168,8 @@ fn sequence(args: &[ArrayRef], given: &[AthenaType], result: &AthenaType) -> Che
         if count > i128::from(MAX_ENTRIES) {
             return Err(too_long());
         }
-        values.extend((0..count as i64).map(|i| from + i * step));
+        // A step may be wider than half of all numbers; what it leads to is between the ends.
+        values.extend((0..count as i64).map(|i| from.wrapping_add(i.wrapping_mul(step))));
         lengths.push(count as usize);
         known.push(true);
     }

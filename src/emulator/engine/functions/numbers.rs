@@ -179,9 +179,9 @@ fn width_bucket(args: &[ArrayRef], _: &[AthenaType], _: &AthenaType) -> Checked<
         Ok(Some(if share < 0.0 {
             0
         } else if share >= 1.0 {
-            count + 1
+            count.saturating_add(1)
         } else {
-            (share * count as f64) as i64 + 1
+            ((share * count as f64) as i64).saturating_add(1)
         }))
     })?)
 }

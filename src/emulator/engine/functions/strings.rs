@@ -202,6 +202,9 @@ fn soundex(text: &str) -> String {
     out.chars().chain("000".chars()).take(4).collect()
 }
 
+/// The longest text that is padded to; Trino goes to 2147483647, which would take that much memory per row.
+const MAX_PADDED: usize = 1_000_000;
+
 /// To exactly so many characters: longer texts are cut.
 fn pad(args: &[ArrayRef], left: bool) -> Checked<ArrayRef> {
     let (texts, sizes, fills) = (strings(&args[0])?, longs(&args[1])?, strings(&args[2])?);
@@ -209,9 +212,8 @@ fn pad(args: &[ArrayRef], left: bool) -> Checked<ArrayRef> {
         let (Some(text), Some(size), Some(fill)) = (value!(texts, row), value!(sizes, row), value!(fills, row)) else {
             return Ok(None);
         };
-        let size = usize::try_from(size).ok().filter(|size| *size <= i32::MAX as usize);
-        let size =
-            size.ok_or_else(|| Failure::invalid_argument("Target length must be in the range [0..2147483647]"))?;
+        let size = usize::try_from(size).ok().filter(|size| *size <= MAX_PADDED);
+        let size = size.ok_or_else(|| Failure::invalid_argument("Target length must be in the range [0..1000000]"))?;
         if fill.is_empty() {
             return Err(Failure::invalid_argument("Padding string must not be empty"));
         }
@@ -266,7 +268,8 @@ fn formatted(options: &str, kind: &str, arg: &ArrayRef, row: usize, t: &AthenaTy
     let flags: String = options.chars().take_while(|c| "-+ 0,#(".contains(*c)).collect();
     let (width, precision) = options[flags.len()..].split_once('.').unwrap_or((&options[flags.len()..], ""));
     let width: usize = if width.is_empty() { 0 } else { width.parse().ok().filter(|width| *width <= 1000)? };
-    let precision: Option<usize> = if precision.is_empty() { None } else { Some(precision.parse().ok()?) };
+    let precision: Option<usize> =
+        if precision.is_empty() { None } else { Some(precision.parse().ok().filter(|precision| *precision <= 1000)?) };
     let mut shown = String::new();
     match text::append(&mut shown, arg, row, t) {
         Ok(true) => {}

@@ -137,6 +137,9 @@ fn fraction_of(text: &str, pattern: &str) -> Option<(String, u32)> {
     Some((format!("{}{}", &text[..at], &text[at + 1 + digits.len()..]), nanos))
 }
 
+/// The most times a letter may stand in a pattern one behind the other.
+const MAX_LETTERS: usize = 100;
+
 /// A pattern of Joda's: letters with their counts, and literal text.
 enum Piece {
     Letters(char, usize),
@@ -151,6 +154,9 @@ fn joda(pattern: &str) -> Checked<Vec<Piece>> {
             let mut count = 1;
             while chars.next_if_eq(&c).is_some() {
                 count += 1;
+            }
+            if count > MAX_LETTERS {
+                return Err(Failure::invalid_argument(format!("Invalid pattern: {count} times {c}")));
             }
             pieces.push(Piece::Letters(c, count));
         } else if c == '\'' {

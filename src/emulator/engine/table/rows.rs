@@ -431,6 +431,10 @@ impl<R: BufRead> Read for HadoopSnappy<R> {
                 let compressed = self.size()?;
                 let mut bytes = vec![0; compressed];
                 self.file.read_exact(&mut bytes)?;
+                let promised = snap::raw::decompress_len(&bytes).map_err(io::Error::other)?;
+                if promised as u64 > MAX_LINE_BYTES {
+                    return Err(io::Error::other(format!("a snappy block of {promised} bytes")));
+                }
                 block.extend(snap::raw::Decoder::new().decompress_vec(&bytes).map_err(io::Error::other)?);
             }
             self.block = io::Cursor::new(block);
