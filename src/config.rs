@@ -3,10 +3,13 @@
 //! A flag or its environment variable wins over the file. Every fault is reported, all at once.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::aws::AwsOptions;
+use crate::gateway::Settings;
+use crate::results::path::ResultPath;
 use crate::session::Session;
 
 /// Where the gateway listens unless told otherwise.
@@ -33,6 +36,9 @@ pub struct Options {
     pub workgroup: Option<String>,
     pub catalog: Option<String>,
     pub database: Option<String>,
+    pub result_path: Option<String>,
+    pub memory_limit: Option<String>,
+    pub unload_ttl: Option<u64>,
 }
 
 /// Options that fit together.
@@ -41,6 +47,7 @@ pub struct Config {
     pub listen: String,
     pub source: Source,
     pub session: Session,
+    pub settings: Settings,
 }
 
 /// Which AWS the gateway talks to.
@@ -86,6 +93,9 @@ impl Options {
             workgroup: self.workgroup.or(lower.workgroup),
             catalog: self.catalog.or(lower.catalog),
             database: self.database.or(lower.database),
+            result_path: self.result_path.or(lower.result_path),
+            memory_limit: self.memory_limit.or(lower.memory_limit),
+            unload_ttl: self.unload_ttl.or(lower.unload_ttl),
         }
     }
 
@@ -127,6 +137,21 @@ impl Options {
         {
             faults.push(format!("--local {}: no such folder", folder.display()));
         }
+        let result_path = self.result_path.as_deref().map_or(Ok(ResultPath::default()), str::parse);
+        let result_path = result_path.map_err(|why| faults.push(format!("--result-path: {why}"))).unwrap_or_default();
+        let mut settings = Settings::default();
+        if let Some(text) = &self.memory_limit {
+            match bytes(text) {
+                Some(bytes) if bytes >= LEAST_MEMORY => settings.memory_limit = bytes,
+                Some(_) => faults.push(format!("--memory-limit {text} is less than {} MiB", LEAST_MEMORY >> 20)),
+                None => faults.push(format!("--memory-limit {text:?} is not a size, as 256MiB or 1GiB")),
+            }
+        }
+        match self.unload_ttl {
+            Some(0) => faults.push("--unload-ttl 0 would remove results before they are read".to_owned()),
+            Some(seconds) => settings.unload_ttl = Duration::from_secs(seconds),
+            None => {}
+        }
         let listen = self.listen.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
         faults.extend(check_listen(&listen));
         if !faults.is_empty() {
@@ -147,8 +172,10 @@ impl Options {
             database: self.database,
             workgroup: self.workgroup,
             s3_staging_dir: self.s3_staging_dir,
+            result_path,
+            endpoints: None,
         };
-        Ok(Config { listen, source, session })
+        Ok(Config { listen, source, session, settings })
     }
 }
 
@@ -163,6 +190,22 @@ fn check_listen(listen: &str) -> Option<String> {
     (!loopback).then(|| {
         format!("--listen {listen:?} is not on this machine: without sign-in and TLS only 127.0.0.1, [::1] and localhost are served")
     })
+}
+
+/// Least memory for results: some streams have to have room.
+const LEAST_MEMORY: usize = 16 << 20;
+
+/// A size: `1048576`, `256MiB`, `1 GiB`.
+fn bytes(text: &str) -> Option<usize> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let factor = match text[digits..].trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    text[..digits].parse::<usize>().ok()?.checked_mul(factor)
 }
 
 /// How to reach an embedded endpoint.
@@ -190,10 +233,28 @@ mod tests {
             local: Some("/no/such/folder".into()),
             region: Some("us-east-1".into()),
             s3_staging_dir: Some("bucket".into()),
+            result_path: Some("fast".into()),
+            memory_limit: Some("12 parsecs".into()),
+            unload_ttl: Some(0),
             ..Options::default()
         };
         let Err(ConfigError::Faults(faults)) = options.check() else { panic!("these options do not fit together") };
-        assert_eq!(faults.len(), 5, "{faults:#?}");
+        assert_eq!(faults.len(), 8, "{faults:#?}");
+    }
+
+    #[test]
+    fn sizes_have_binary_units() {
+        for (text, expected) in [
+            ("1048576", Some(1 << 20)),
+            ("256MiB", Some(256 << 20)),
+            ("1 GiB", Some(1 << 30)),
+            ("64KiB", Some(64 << 10)),
+            ("1GB", None),
+            ("", None),
+            ("99999999999999GiB", None),
+        ] {
+            assert_eq!(bytes(text), expected, "{text}");
+        }
     }
 
     #[test]

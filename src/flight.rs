@@ -8,6 +8,7 @@
 //! | [`statement`], [`prepared`], [`update`], [`cancel`] | statements |
 //! | [`metadata`], [`sql_info`], [`xdbc_types`] | what there is, what the server can |
 //! | [`ticket`] | signed handles, so that any gateway with the key can serve any of them |
+//! | [`options`] | what headers say about how to answer |
 //! | [`encode`] | batches → Flight data |
 //! | [`status`] | errors → gRPC codes |
 
@@ -16,6 +17,7 @@ mod command;
 mod encode;
 mod handshake;
 mod metadata;
+mod options;
 mod prepared;
 mod service;
 mod sql_info;

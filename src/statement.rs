@@ -5,6 +5,7 @@ pub mod describe;
 pub mod poller;
 pub mod stop;
 pub mod submit;
+pub mod unload;
 
 pub use classify::{Class, Statement};
 pub use poller::{Outcome, Poller, QueryState};

@@ -5,9 +5,17 @@
 //! | [`parse`] | the spellings of Hive (`struct<a:int>`) and Trino (`row(a integer)`) → [`AthenaType`] |
 //! | [`spell`] | [`AthenaType`] → either spelling |
 //! | [`arrow`] | [`AthenaType`] → Arrow type and field, with Flight SQL's column metadata |
-//! | [`value`] | Athena's text forms → Arrow arrays |
+//! | [`value`] | the text of one value → what Arrow holds for it |
+//! | [`nested`] | the text of arrays, maps and rows, where it can be read back |
+//! | [`cell`] | a text inside of a larger one, read whole words at a time |
+//! | [`builder`] | many values' texts → an Arrow array |
+//! | [`column`] | a result's columns, and their schema |
 
 pub mod arrow;
+pub mod builder;
+pub mod cell;
+pub mod column;
+pub mod nested;
 pub mod parse;
 pub mod spell;
 pub mod value;

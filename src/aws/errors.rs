@@ -17,6 +17,8 @@ pub struct AwsError {
     pub code: String,
     pub message: String,
     pub kind: Kind,
+    /// The answer's HTTP status; 0 if no answer came.
+    pub status: u16,
 }
 
 impl AwsError {
@@ -45,7 +47,15 @@ impl AwsError {
             }
             _ => (Kind::Unavailable, format!("AWS gave an answer that cannot be read: {}", chain(error))),
         };
-        Self { operation, code, message, kind }
+        Self { operation, code, message, kind, status }
+    }
+
+    /// An error told inside of an answer that says the call worked.
+    pub fn said(operation: &'static str, code: Option<&str>, message: Option<&str>) -> Self {
+        let code = code.unwrap_or_default().to_owned();
+        let kind = kind(&code, 0);
+        let message = advice(operation, &code, kind, message.unwrap_or(&code).to_owned());
+        Self { operation, code, message, kind, status: 0 }
     }
 
     /// Whether the far side does not have this operation at all.

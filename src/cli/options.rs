@@ -41,6 +41,15 @@ pub struct SourceArgs {
     /// Database that names without one are looked up in [default: Athena's, default]
     #[arg(long, env = "ATHENA_FLIGHT_DATABASE")]
     database: Option<String>,
+    /// How rows of queries are read: auto, direct (pages and CSV), unload (Parquet by UNLOAD) [default: auto]
+    #[arg(long, value_name = "PATH", env = "ATHENA_FLIGHT_RESULT_PATH")]
+    result_path: Option<String>,
+    /// Memory for reading results, for all streams together, as 512MiB [default: 256MiB]
+    #[arg(long, value_name = "SIZE", env = "ATHENA_FLIGHT_MEMORY_LIMIT")]
+    memory_limit: Option<String>,
+    /// How long the files of an UNLOAD stay, in seconds [default: 86400]
+    #[arg(long, value_name = "SECONDS", env = "ATHENA_FLIGHT_UNLOAD_TTL")]
+    unload_ttl: Option<u64>,
 }
 
 impl SourceArgs {
@@ -64,6 +73,9 @@ impl SourceArgs {
             workgroup: self.workgroup,
             catalog: self.catalog,
             database: self.database,
+            result_path: self.result_path,
+            memory_limit: self.memory_limit,
+            unload_ttl: self.unload_ttl,
         };
         Ok(flags.over(file).check()?)
     }

@@ -39,7 +39,7 @@ pub async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<Ru
         Source::Aws(options) => options,
         _ => anyhow::bail!("this athena-flight was built without the embedded endpoint: --demo and --local need it"),
     };
-    let gateway = Arc::new(Gateway::new(connect(&options).await, config.session));
+    let gateway = Arc::new(Gateway::new(connect(&options).await, config.session, config.settings));
     let gateway = flight::serve(listener, gateway, stop)?;
     Ok(Running {
         gateway,

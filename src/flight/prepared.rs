@@ -9,6 +9,7 @@ use tonic::Status;
 use super::messages::CreatePreparedStatementResult;
 use super::service::FlightSql;
 use super::{encode, status};
+use crate::session::Session;
 use crate::statement::Statement;
 
 /// The answer's type in FlightSql.proto; ours has its newest field, `is_update`.
@@ -16,12 +17,15 @@ const RESULT_TYPE: &str = "type.googleapis.com/arrow.flight.protocol.sql.ActionC
 
 /// Prepares: the dataset schema comes from EXPLAIN. JDBC takes a statement without one for an update, unless `is_update`
 /// says otherwise.
-pub async fn create(server: &FlightSql, request: ActionCreatePreparedStatementRequest) -> Result<Bytes, Status> {
+pub async fn create(
+    server: &FlightSql,
+    session: &Session,
+    request: ActionCreatePreparedStatementRequest,
+) -> Result<Bytes, Status> {
     if request.transaction_id.is_some_and(|id| !id.is_empty()) {
         return Err(Status::unimplemented("Athena has no transactions over several statements"));
     }
-    let gateway = &server.gateway;
-    let described = gateway.describe(&gateway.session, &request.query).await;
+    let described = server.gateway.describe(session, &request.query).await;
     let schema = described.map_err(|error| status::of_gateway(&error))?;
     let result = CreatePreparedStatementResult {
         prepared_statement_handle: server.keys.prepared_handle(&request.query).to_vec(),

@@ -16,12 +16,14 @@ use arrow_flight::{
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::encode::DataStream;
 use super::ticket::Keys;
-use super::{cancel, command, encode, handshake, metadata, prepared, sql_info, statement, update, xdbc_types};
+use super::{cancel, command, encode, handshake, metadata, options, prepared, sql_info, statement, update, xdbc_types};
 use crate::gateway::Gateway;
+use crate::session::Session;
 
 pub type BoxedStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send + 'static>>;
 
@@ -62,44 +64,51 @@ impl FlightSql {
         Self { gateway, keys }
     }
 
-    async fn info(&self, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
+    /// The session of a call.
+    fn session(&self, headers: &MetadataMap) -> Result<Session, Status> {
+        options::session(&self.gateway.session, headers)
+    }
+
+    async fn info(&self, session: &Session, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
         let command = command::of_descriptor(&descriptor)?;
         match &command {
             Command::CommandStatementQuery(query) => {
                 no_transaction(query.transaction_id.as_ref())?;
-                statement::flight_info(self, &query.query, descriptor).await
+                statement::flight_info(self, session, &query.query, descriptor).await
             }
             Command::CommandPreparedStatementQuery(query) => {
                 let sql = self.keys.read_prepared_handle(&query.prepared_statement_handle)?;
-                statement::flight_info(self, &sql, descriptor).await
+                statement::flight_info(self, session, &sql, descriptor).await
             }
             // A metadata command is its own ticket: DoGet does the work.
             _ => {
                 let ticket = descriptor.cmd.clone();
-                encode::flight_info(metadata_schema(&command)?.as_ref(), descriptor, ticket)
+                encode::flight_info(metadata_schema(&command)?.as_ref(), descriptor, [ticket])
             }
         }
     }
 
-    async fn schema(&self, descriptor: &FlightDescriptor) -> Result<SchemaResult, Status> {
+    async fn schema(&self, session: &Session, descriptor: &FlightDescriptor) -> Result<SchemaResult, Status> {
         let command = command::of_descriptor(descriptor)?;
         match &command {
             Command::CommandStatementQuery(query) => {
                 no_transaction(query.transaction_id.as_ref())?;
-                statement::schema(self, &query.query).await
+                statement::schema(self, session, &query.query).await
             }
             Command::CommandPreparedStatementQuery(query) => {
                 let sql = self.keys.read_prepared_handle(&query.prepared_statement_handle)?;
-                statement::schema(self, &sql).await
+                statement::schema(self, session, &sql).await
             }
             _ => Ok(SchemaResult { schema: encode::schema_bytes(metadata_schema(&command)?.as_ref())? }),
         }
     }
 
-    async fn get(&self, ticket: &Ticket) -> Result<Response<DataStream>, Status> {
+    async fn get(&self, headers: &MetadataMap, ticket: &Ticket) -> Result<Response<DataStream>, Status> {
         let catalog = &self.gateway.catalog;
         let batch = match command::of_ticket(ticket)? {
-            Command::TicketStatementQuery(ticket) => return statement::rows(self, ticket).await,
+            Command::TicketStatementQuery(ticket) => {
+                return statement::rows(self, ticket, options::compression(headers)?).await;
+            }
             Command::CommandGetCatalogs(_) => metadata::catalogs::rows(catalog).await?,
             Command::CommandGetDbSchemas(command) => metadata::schemas::rows(catalog, &command).await?,
             Command::CommandGetTables(command) => metadata::tables::rows(catalog, &command).await?,
@@ -115,12 +124,12 @@ impl FlightSql {
         Ok(encode::one_batch(batch))
     }
 
-    async fn act(&self, action: Action) -> Result<Vec<Bytes>, Status> {
+    async fn act(&self, session: &Session, action: Action) -> Result<Vec<Bytes>, Status> {
         let name = action.r#type.as_str();
         match name {
             "CreatePreparedStatement" => {
                 let request: ActionCreatePreparedStatementRequest = command::of_action(name, &action.body)?;
-                Ok(vec![prepared::create(self, request).await?])
+                Ok(vec![prepared::create(self, session, request).await?])
             }
             "ClosePreparedStatement" => {
                 let request: ActionClosePreparedStatementRequest = command::of_action(name, &action.body)?;
@@ -188,7 +197,7 @@ impl FlightService for FlightSql {
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        self.info(request.into_inner()).await.map(Response::new)
+        self.info(&self.session(request.metadata())?, request.into_inner()).await.map(Response::new)
     }
 
     async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
@@ -196,20 +205,22 @@ impl FlightService for FlightSql {
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        self.schema(request.get_ref()).await.map(Response::new)
+        self.schema(&self.session(request.metadata())?, request.get_ref()).await.map(Response::new)
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        self.get(request.get_ref()).await
+        self.get(request.metadata(), request.get_ref()).await
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        let result = update::put(self, request.into_inner()).await?;
+        let session = self.session(request.metadata())?;
+        let result = update::put(self, &session, request.into_inner()).await?;
         Ok(Response::new(boxed(vec![result])))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        let bodies = self.act(request.into_inner()).await?;
+        let session = self.session(request.metadata())?;
+        let bodies = self.act(&session, request.into_inner()).await?;
         Ok(Response::new(boxed(bodies.into_iter().map(|body| arrow_flight::Result { body }).collect())))
     }
 

@@ -1,5 +1,6 @@
 //! CommandStatementQuery and its ticket: GetFlightInfo runs the statement and waits, DoGet sends its rows.
 
+use arrow::ipc::CompressionType;
 use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
 use arrow_flight::{FlightDescriptor, FlightInfo, SchemaResult};
 use futures::TryStreamExt;
@@ -11,17 +12,26 @@ use super::encode::{self, DataStream};
 use super::service::FlightSql;
 use super::status;
 use crate::gateway::Finished;
+use crate::session::Session;
 
 /// Runs a statement and says where its rows are.
-pub async fn flight_info(server: &FlightSql, sql: &str, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
-    let gateway = &server.gateway;
-    let finished = gateway.run(&gateway.session, sql).await.map_err(|error| status::of_gateway(&error))?;
-    let ticket = TicketStatementQuery { statement_handle: server.keys.result_ticket(&finished.handle) };
-    let info = encode::flight_info(&finished.schema, descriptor, ticket.as_any().encode_to_vec().into())?;
+pub async fn flight_info(
+    server: &FlightSql,
+    session: &Session,
+    sql: &str,
+    descriptor: FlightDescriptor,
+) -> Result<FlightInfo, Status> {
+    let finished = server.gateway.run(session, sql).await.map_err(|error| status::of_gateway(&error))?;
+    let tickets = finished.handles.iter().map(|handle| {
+        let ticket = TicketStatementQuery { statement_handle: server.keys.result_ticket(handle) };
+        ticket.as_any().encode_to_vec().into()
+    });
+    let info = encode::flight_info(&finished.schema, descriptor, tickets)?;
     Ok(info.with_app_metadata(figures(&finished)))
 }
 
-/// What the query did and cost, as JSON: `query_id`, `data_scanned_bytes`, `queue_ms`, `total_ms`, `update_count`.
+/// What the query did and cost, as JSON: `query_id`, `data_scanned_bytes`, `queue_ms`, `total_ms`, `update_count`,
+/// `result_path` (`direct`, `unload`) and `result_path_reason`.
 fn figures(finished: &Finished) -> String {
     let outcome = &finished.outcome;
     json!({
@@ -30,14 +40,15 @@ fn figures(finished: &Finished) -> String {
         "queue_ms": outcome.queue_ms,
         "total_ms": outcome.total_ms,
         "update_count": finished.update_count,
+        "result_path": finished.chosen.choice.to_string(),
+        "result_path_reason": finished.chosen.why,
     })
     .to_string()
 }
 
 /// The schema of a statement that is not run.
-pub async fn schema(server: &FlightSql, sql: &str) -> Result<SchemaResult, Status> {
-    let gateway = &server.gateway;
-    match gateway.describe(&gateway.session, sql).await {
+pub async fn schema(server: &FlightSql, session: &Session, sql: &str) -> Result<SchemaResult, Status> {
+    match server.gateway.describe(session, sql).await {
         Ok(Some(schema)) => Ok(SchemaResult { schema: encode::schema_bytes(&schema)? }),
         Ok(None) => Err(Status::unimplemented("the columns of this statement are known only when it has run")),
         Err(error) => Err(status::of_gateway(&error)),
@@ -45,8 +56,12 @@ pub async fn schema(server: &FlightSql, sql: &str) -> Result<SchemaResult, Statu
 }
 
 /// Sends the rows behind a ticket.
-pub async fn rows(server: &FlightSql, ticket: TicketStatementQuery) -> Result<Response<DataStream>, Status> {
+pub async fn rows(
+    server: &FlightSql,
+    ticket: TicketStatementQuery,
+    compression: Option<CompressionType>,
+) -> Result<Response<DataStream>, Status> {
     let handle = server.keys.read_result_ticket(&ticket.statement_handle)?;
     let (schema, batches) = server.gateway.rows(&handle).await.map_err(|error| status::of_gateway(&error))?;
-    Ok(encode::data(schema, batches.map_err(|error| status::of_gateway(&error))))
+    encode::data(schema, batches.map_err(|error| status::of_gateway(&error)), compression)
 }

@@ -1,6 +1,8 @@
 //! Handles that clients carry: protobuf messages signed with the gateway's key, so that nothing has to be remembered and
 //! nothing can be made up.
 
+mod result_ticket;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -11,10 +13,7 @@ use tonic::Status;
 
 use super::messages::{PreparedHandle, ResultTicket, Signed};
 use crate::gateway::ResultHandle;
-use crate::statement::QueryId;
 
-/// How long a result can be fetched. Athena's own results live longer; tickets do not have to.
-const RESULT_LIFETIME_SECONDS: i64 = 24 * 3600;
 /// How long a prepared statement can be run.
 const PREPARED_LIFETIME_SECONDS: i64 = 24 * 3600;
 
@@ -37,29 +36,13 @@ impl Keys {
 
     /// The ticket of a result, to be put into TicketStatementQuery.
     pub fn result_ticket(&self, handle: &ResultHandle) -> Bytes {
-        self.sign(
-            RESULT,
-            &ResultTicket {
-                query_id: handle.id.as_str().to_owned(),
-                statement_type: handle.statement_type.clone(),
-                substatement_type: handle.substatement_type.clone(),
-                output_location: handle.output_location.clone().unwrap_or_default(),
-                update_count: handle.update_count,
-                expires_at: now() + RESULT_LIFETIME_SECONDS,
-            },
-        )
+        self.sign(RESULT, &result_ticket::message(handle))
     }
 
     pub fn read_result_ticket(&self, bytes: &[u8]) -> Result<ResultHandle, Status> {
         let ticket: ResultTicket = self.open(RESULT, "ticket", bytes)?;
         check_time("ticket", ticket.expires_at)?;
-        Ok(ResultHandle {
-            id: QueryId::new(ticket.query_id),
-            statement_type: ticket.statement_type,
-            substatement_type: ticket.substatement_type,
-            output_location: Some(ticket.output_location).filter(|location| !location.is_empty()),
-            update_count: ticket.update_count,
-        })
+        result_ticket::handle(ticket).ok_or_else(|| not_ours("ticket"))
     }
 
     pub fn prepared_handle(&self, sql: &str) -> Bytes {
@@ -81,7 +64,7 @@ impl Keys {
     }
 
     fn open<M: Message + Default>(&self, kind: &str, what: &str, bytes: &[u8]) -> Result<M, Status> {
-        let refuse = || Status::invalid_argument(format!("the {what} was not made by this server"));
+        let refuse = || not_ours(what);
         let signed = Signed::decode(bytes).map_err(|_| refuse())?;
         self.mac(kind, &signed.payload).verify_slice(&signed.mac).map_err(|_| refuse())?;
         M::decode(signed.payload.as_slice()).map_err(|_| refuse())
@@ -104,6 +87,10 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs() as i64)
 }
 
+fn not_ours(what: &str) -> Status {
+    Status::invalid_argument(format!("the {what} was not made by this server"))
+}
+
 fn check_time(what: &str, expires_at: i64) -> Result<(), Status> {
     if expires_at < now() {
         Err(Status::not_found(format!("the {what} has expired: run the statement again")))
@@ -115,14 +102,20 @@ fn check_time(what: &str, expires_at: i64) -> Result<(), Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::Rows;
+    use crate::statement::QueryId;
+    use crate::types::AthenaType;
+    use crate::types::column::Column;
 
     fn handle() -> ResultHandle {
         ResultHandle {
             id: QueryId::new("q"),
             statement_type: "DML".to_owned(),
             substatement_type: "SELECT".to_owned(),
-            output_location: Some("s3://a/q.csv".to_owned()),
             update_count: Some(0),
+            columns: Some([Column::new("a", AthenaType::parse("row(\"x y\" array(date))").expect("a type"))].into()),
+            rows: Rows::Csv { location: "s3://a/q.csv".to_owned(), size: 7, etag: Some("e".to_owned()) },
+            expires_at: i64::MAX,
         }
     }
 

@@ -9,12 +9,13 @@ use tonic::Status;
 use super::service::FlightSql;
 use super::{command, status};
 use crate::gateway::Finished;
+use crate::session::Session;
 
 /// Rows changed by a statement that does not say: Flight SQL's "unknown".
 const UNKNOWN: i64 = -1;
 
 /// Reads the command of a stream and runs it.
-pub async fn put<S>(server: &FlightSql, mut stream: S) -> Result<PutResult, Status>
+pub async fn put<S>(server: &FlightSql, session: &Session, mut stream: S) -> Result<PutResult, Status>
 where
     S: Stream<Item = Result<FlightData, Status>> + Unpin,
 {
@@ -45,8 +46,7 @@ where
         }
         _ => return Err(command::unimplemented(&command, "it is not a command for DoPut")),
     };
-    let gateway = &server.gateway;
-    let finished = gateway.run(&gateway.session, &sql).await.map_err(|error| status::of_gateway(&error))?;
+    let finished = server.gateway.run(session, &sql).await.map_err(|error| status::of_gateway(&error))?;
     let result = DoPutUpdateResult { record_count: record_count(&finished) };
     Ok(PutResult { app_metadata: result.encode_to_vec().into() })
 }

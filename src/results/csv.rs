@@ -1,155 +1,112 @@
 //! Reads a finished query's rows from the CSV object Athena leaves in S3.
 //!
-//! One object, several ranged GETs in flight, decoded in order on a thread of its own: memory is the ranges', not the
-//! result's. Invariant: the same rows as [`super::pages`] for the same query.
+//! Many ranged GETs in flight, cut at ends of records in order, decoded on several cores, handed out in order: memory is
+//! the budget's, not the result's. Invariant: the same rows as [`super::pages`] for the same query.
 
+mod cut;
 mod decode;
+mod quotes;
+
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::AbortOnDropHandle;
 
+pub use cut::{Cutter, Piece};
 pub use decode::Decoder;
 
-use super::{Column, RowFault};
-use crate::aws::{AwsError, Clients};
-use crate::error::Kind;
+use super::budget::{Exhausted, FLOOR, Grant, Share};
+use super::object::Object;
+use super::rows::RowFault;
+use super::{ReadError, in_order};
+use crate::aws::Clients;
+use crate::types::column::Column;
 
-/// Bytes of one GET.
-const RANGE_BYTES: u64 = 4 << 20;
+/// Bytes of one GET: as many as memory allows between these two.
+const LEAST_RANGE: usize = FLOOR / 4;
+const MOST_RANGE: usize = 4 << 20;
+/// Memory for each byte of a range: the text, and the batches that are made of it.
+const MEMORY_PER_BYTE: usize = 2;
 /// GETs in flight.
-const RANGES_IN_FLIGHT: usize = 4;
-/// Batches that wait for the client.
-const BATCHES_AHEAD: usize = 2;
+const RANGES_IN_FLIGHT: usize = 8;
 
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum CsvError {
-    #[error(transparent)]
-    Aws(#[from] AwsError),
-    #[error("result object {location}: {fault}")]
-    Row { location: String, fault: RowFault },
-    #[error("result object {location}: {why}")]
-    Object { location: String, why: String },
+/// All rows, in order; the first batch comes before the last byte is read. Dropping the stream stops the reading.
+pub fn batches(
+    object: Object,
+    clients: &Clients,
+    columns: &[Column],
+    share: Share,
+) -> impl Stream<Item = Result<RecordBatch, ReadError>> + Send + use<> {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    in_order::batches(pieces(object, clients.clone(), columns.into(), share), cores)
 }
 
-/// The place of an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct S3Uri {
-    pub bucket: String,
-    pub key: String,
+/// Bytes of the object, in memory that was granted.
+struct Chunk {
+    bytes: Bytes,
+    grant: Grant,
 }
 
-impl S3Uri {
-    /// Reads `s3://bucket/key`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (bucket, key) = text.strip_prefix("s3://")?.split_once('/')?;
-        (!bucket.is_empty() && !key.is_empty()).then(|| Self { bucket: bucket.to_owned(), key: key.to_owned() })
-    }
-}
-
-/// An object that is there, as it was when it was looked at.
-#[derive(Debug, Clone)]
-pub struct Object {
-    uri: S3Uri,
-    location: String,
-    size: u64,
-    etag: Option<String>,
-}
-
-impl Object {
-    /// Looks at an object. The error of one that is missing has [`Kind::NotFound`].
-    pub async fn find(clients: &Clients, location: &str) -> Result<Self, CsvError> {
-        let object_error = |why: String| CsvError::Object { location: location.to_owned(), why };
-        let uri = S3Uri::parse(location).ok_or_else(|| object_error("not an s3:// location".to_owned()))?;
-        let head = clients.s3.head_object().bucket(&uri.bucket).key(&uri.key).send().await;
-        // A HEAD has no body, so S3 cannot say NoSuchKey in it: 404 alone tells.
-        let head = head.map_err(|error| AwsError::new("s3:GetObject", error))?;
-        let size = u64::try_from(head.content_length().unwrap_or(-1));
-        let size = size.map_err(|_| object_error("S3 does not say how long it is".to_owned()))?;
-        Ok(Self { uri, location: location.to_owned(), size, etag: head.e_tag().map(str::to_owned) })
-    }
-
-    /// All rows, in order; the first batch comes before the last byte is read. Dropping the stream stops the reading.
-    pub fn batches(
-        self,
-        clients: &Clients,
-        columns: &[Column],
-    ) -> impl Stream<Item = Result<RecordBatch, CsvError>> + use<> {
-        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-        let (decoder, clients) = (Decoder::new(columns), clients.clone());
-        tokio::spawn(async move {
-            let location = self.location.clone();
-            let chunks = self.chunks(clients);
-            if let Err(error) = decode_all(decoder, &location, chunks, &sender).await {
-                let _ = sender.send(Err(error)).await;
+fn chunks(object: Object, clients: Clients, share: Share) -> impl Stream<Item = Result<Chunk, ReadError>> {
+    let object = Arc::new(object);
+    let size = object.size;
+    let ranges = stream::try_unfold(0, move |start| {
+        let share = share.clone();
+        async move {
+            if start >= size {
+                return Ok::<_, Exhausted>(None);
             }
-        });
-        ReceiverStream::new(receiver)
-    }
-
-    fn chunks(self, clients: Clients) -> impl Stream<Item = Result<Bytes, CsvError>> {
-        let starts = (0..self.size).step_by(RANGE_BYTES as usize);
-        stream::iter(starts)
-            .map(move |start| {
-                let (object, clients) = (self.clone(), clients.clone());
-                async move { object.range(&clients, start).await }
-            })
-            .buffered(RANGES_IN_FLIGHT)
-    }
-
-    async fn range(&self, clients: &Clients, start: u64) -> Result<Bytes, CsvError> {
-        let end = (start + RANGE_BYTES).min(self.size);
-        let call = clients.s3.get_object().bucket(&self.uri.bucket).key(&self.uri.key);
-        let call = call.range(format!("bytes={start}-{}", end - 1)).set_if_match(self.etag.clone());
-        let answer = call.send().await.map_err(|error| AwsError::new("s3:GetObject", error))?;
-        let fail = |why: String| CsvError::Object { location: self.location.clone(), why };
-        if self.etag.is_some() && answer.e_tag() != self.etag.as_deref() {
-            return Err(fail("it changed while it was read".to_owned()));
+            let grant = share.acquire(LEAST_RANGE * MEMORY_PER_BYTE, MOST_RANGE * MEMORY_PER_BYTE).await?;
+            let end = (start + (grant.bytes() / MEMORY_PER_BYTE) as u64).min(size);
+            Ok(Some(((start, end, grant), end)))
         }
-        let bytes = answer.body.collect().await.map_err(|error| fail(format!("bytes {start}–{end}: {error}")))?;
-        let bytes = bytes.into_bytes();
-        if bytes.len() as u64 != end - start {
-            return Err(fail(format!("bytes {start}–{end}: {} came", bytes.len())));
-        }
-        Ok(bytes)
-    }
+    });
+    let chunk = move |(start, end, grant)| {
+        let (object, clients) = (Arc::clone(&object), clients.clone());
+        // A task of its own: a connection that nobody reads from is cut by S3.
+        let get = async move { object.range(&clients, start, end).await.map(|bytes| Chunk { bytes, grant }) };
+        let get = AbortOnDropHandle::new(tokio::spawn(get));
+        async move { get.await.unwrap_or(Err(ReadError::Abandoned)) }
+    };
+    ranges.map_err(ReadError::from).map_ok(chunk).try_buffered(RANGES_IN_FLIGHT)
 }
 
-/// Feeds the decoder and sends its batches, each chunk on a thread for blocking work.
-async fn decode_all(
+/// Records that can be decoded by themselves.
+struct Records {
     decoder: Decoder,
-    location: &str,
-    chunks: impl Stream<Item = Result<Bytes, CsvError>>,
-    sender: &mpsc::Sender<Result<RecordBatch, CsvError>>,
-) -> Result<(), CsvError> {
-    let row_error = |fault| CsvError::Row { location: location.to_owned(), fault };
-    let panicked = |_| CsvError::Object { location: location.to_owned(), why: "the decoder panicked".to_owned() };
-    let mut decoder = decoder;
-    let mut chunks = std::pin::pin!(chunks);
-    while let Some(chunk) = chunks.try_next().await? {
-        let sender = sender.clone();
-        let work = tokio::task::spawn_blocking(move || {
-            decoder.push(&chunk, |batch| sender.blocking_send(Ok(batch)).is_ok()).map(|wanted| (decoder, wanted))
-        });
-        let wanted;
-        (decoder, wanted) = work.await.map_err(panicked)?.map_err(row_error)?;
-        if !wanted {
-            return Ok(());
-        }
-    }
-    if let Some(batch) = decoder.finish().map_err(row_error)? {
-        let _ = sender.send(Ok(batch)).await;
-    }
-    Ok(())
+    _grant: Grant,
 }
 
-impl CsvError {
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Aws(error) => error.kind,
-            Self::Row { .. } | Self::Object { .. } => Kind::DataLoss,
-        }
+impl in_order::Piece for Records {
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>, ReadError> {
+        Ok(self.decoder.next()?)
     }
+}
+
+fn pieces(
+    object: Object,
+    clients: Clients,
+    columns: Arc<[Column]>,
+    share: Share,
+) -> impl Stream<Item = Result<Records, ReadError>> {
+    let empty = object.size == 0;
+    let state = (chunks(object, clients, share).boxed(), Cutter::default());
+    stream::try_unfold(state, move |(mut chunks, mut cutter)| {
+        let columns = Arc::clone(&columns);
+        async move {
+            while let Some(Chunk { bytes, grant }) = chunks.try_next().await? {
+                if let Some(piece) = cutter.cut(bytes)? {
+                    let records = Records { decoder: Decoder::new(&columns, piece), _grant: grant };
+                    return Ok(Some((records, (chunks, cutter))));
+                }
+            }
+            if cutter.is_inside_record() || empty {
+                // Counted from the rows of all pieces before.
+                return Err(RowFault::Truncated { row: u64::from(!empty) }.into());
+            }
+            Ok(None)
+        }
+    })
 }

@@ -1,17 +1,23 @@
 //! Reads a result from GetQueryResults: at most 1,000 rows a page, the header row included.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
+use aws_sdk_athena::operation::get_query_results::GetQueryResultsOutput;
 use aws_sdk_athena::types::Row;
 
-use super::{Column, RowBuilder, RowFault, text};
+use super::rows::{BatchBuilder, RowFault};
+use super::{ReadError, text};
 use crate::aws::{AwsError, Clients};
 use crate::statement::QueryId;
 use crate::types::AthenaType;
+use crate::types::cell::Cell;
+use crate::types::column::Column;
 
 /// The first page of a result: its columns, and, of a small one, all rows.
 #[derive(Debug, Clone)]
 pub struct FirstPage {
-    pub columns: Vec<Column>,
+    pub columns: Arc<[Column]>,
     pub update_count: Option<i64>,
     pub batch: Option<RecordBatch>,
     /// Set while there are more rows.
@@ -26,16 +32,6 @@ impl FirstPage {
     }
 }
 
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum PageError {
-    #[error(transparent)]
-    Aws(#[from] AwsError),
-    #[error(transparent)]
-    Row(#[from] RowFault),
-    #[error("column {column:?}: {fault}")]
-    Type { column: String, fault: crate::types::parse::TypeSyntax },
-}
-
 /// Whether pages start with a row of column names. The statement's kind decides, never the text of the row: a result
 /// may hold a row that looks like a header (athena-behaviour, section 3).
 pub fn has_header(statement_type: &str, substatement_type: &str) -> bool {
@@ -46,68 +42,73 @@ pub fn has_header(statement_type: &str, substatement_type: &str) -> bool {
     }
 }
 
-/// Gets the first page of a finished query.
-pub async fn first(clients: &Clients, id: &QueryId, has_header: bool) -> Result<FirstPage, PageError> {
-    let page = get(clients, id, None).await?;
-    let infos = page.result_set().and_then(|set| set.result_set_metadata()).map(|metadata| metadata.column_info());
-    let columns = infos.unwrap_or_default().iter().map(|info| {
-        let data_type = AthenaType::from_column_info(info.r#type(), info.precision(), info.scale())
-            .map_err(|fault| PageError::Type { column: info.name().to_owned(), fault })?;
-        // `Name` is what SELECT named it; `Label` is the same in Athena and may be missing elsewhere.
-        Ok(Column { name: info.name().to_owned(), data_type })
-    });
-    let columns = columns.collect::<Result<Vec<_>, PageError>>()?;
-    let rows = page.result_set().map(|set| set.rows()).unwrap_or_default();
-    let mut builder = RowBuilder::new(&columns);
-    append(&mut builder, &columns, &rows[usize::from(has_header && !rows.is_empty())..])?;
-    Ok(FirstPage {
-        update_count: page.update_count(),
-        batch: builder.take(),
-        next_token: page.next_token().map(str::to_owned),
-        columns,
-    })
+/// A page as it came.
+pub struct Page(GetQueryResultsOutput);
+
+impl From<GetQueryResultsOutput> for Page {
+    fn from(answer: GetQueryResultsOutput) -> Self {
+        Self(answer)
+    }
 }
 
-/// Gets the page behind a token: its rows, and the token of the next one.
-pub async fn next(
-    clients: &Clients,
-    id: &QueryId,
-    columns: &[Column],
-    token: &str,
-) -> Result<(Option<RecordBatch>, Option<String>), PageError> {
-    let page = get(clients, id, Some(token)).await?;
-    let mut builder = RowBuilder::new(columns);
-    append(&mut builder, columns, page.result_set().map(|set| set.rows()).unwrap_or_default())?;
-    Ok((builder.take(), page.next_token().map(str::to_owned)))
+impl Page {
+    /// Gets the first page, or the one behind a token.
+    pub async fn get(clients: &Clients, id: &QueryId, token: Option<&str>) -> Result<Self, ReadError> {
+        let call = clients.athena.get_query_results().query_execution_id(id.as_str());
+        let answer = call.set_next_token(token.map(str::to_owned)).send().await;
+        Ok(Self(answer.map_err(|error| AwsError::new("athena:GetQueryResults", error))?))
+    }
+
+    /// The columns as far as a page knows them: of nested types nothing but that they are nested.
+    pub fn columns(&self) -> Result<Vec<Column>, ReadError> {
+        let infos = self.0.result_set().and_then(|set| set.result_set_metadata()).map(|metadata| metadata.column_info());
+        let columns = infos.unwrap_or_default().iter().map(|info| {
+            let data_type = AthenaType::from_column_info(info.r#type(), info.precision(), info.scale())
+                .map_err(|fault| ReadError::Type { column: info.name().to_owned(), fault })?;
+            // `Name` is what SELECT named it; `Label` is the same in Athena and may be missing elsewhere.
+            Ok(Column::new(info.name(), data_type))
+        });
+        columns.collect()
+    }
+
+    /// The page as the first one of a result.
+    pub fn first(self, columns: &Arc<[Column]>, has_header: bool) -> Result<FirstPage, ReadError> {
+        let rows = self.rows();
+        let batch = batch(columns, &rows[usize::from(has_header && !rows.is_empty())..])?;
+        let (update_count, next_token) = (self.0.update_count(), self.0.next_token().map(str::to_owned));
+        Ok(FirstPage { columns: Arc::clone(columns), update_count, batch, next_token })
+    }
+
+    /// The page's rows, and the token of the next one.
+    pub fn next(self, columns: &Arc<[Column]>) -> Result<(Option<RecordBatch>, Option<String>), ReadError> {
+        Ok((batch(columns, self.rows())?, self.0.next_token().map(str::to_owned)))
+    }
+
+    fn rows(&self) -> &[Row] {
+        self.0.result_set().map(|set| set.rows()).unwrap_or_default()
+    }
 }
 
-async fn get(
-    clients: &Clients,
-    id: &QueryId,
-    token: Option<&str>,
-) -> Result<aws_sdk_athena::operation::get_query_results::GetQueryResultsOutput, AwsError> {
-    let call = clients.athena.get_query_results().query_execution_id(id.as_str());
-    let call = call.set_next_token(token.map(str::to_owned));
-    call.send().await.map_err(|error| AwsError::new("athena:GetQueryResults", error))
-}
-
-fn append(builder: &mut RowBuilder, columns: &[Column], rows: &[Row]) -> Result<(), RowFault> {
-    for row in rows {
-        match row.data() {
-            [one] if columns.len() > 1 => {
-                let fields = text::fields(one.var_char_value().unwrap_or_default(), columns.len());
-                for (i, field) in fields.iter().enumerate() {
-                    builder.value(i, field.map(str::as_bytes))?;
-                }
-                builder.end_row(fields.len())?;
+fn batch(columns: &Arc<[Column]>, rows: &[Row]) -> Result<Option<RecordBatch>, RowFault> {
+    let width = columns.len();
+    let mut values: Vec<Option<&str>> = Vec::with_capacity(rows.len() * width);
+    for (row, data) in rows.iter().map(Row::data).enumerate() {
+        let found = match data {
+            [one] if width > 1 => {
+                let fields = text::fields(one.var_char_value().unwrap_or_default(), width);
+                values.extend(&fields);
+                fields.len()
             }
             data => {
-                for (i, datum) in data.iter().take(columns.len()).enumerate() {
-                    builder.value(i, datum.var_char_value().map(str::as_bytes))?;
-                }
-                builder.end_row(data.len())?;
+                values.extend(data.iter().map(|datum| datum.var_char_value()));
+                data.len()
             }
+        };
+        if found != width {
+            return Err(RowFault::Width { row: row as u64 + 1, found, expected: width });
         }
     }
-    Ok(())
+    let mut builder = BatchBuilder::new(columns);
+    builder.append(rows.len(), |column, row| values[row * width + column].map(|text| Cell::alone(text.as_bytes())))?;
+    builder.take()
 }

@@ -25,6 +25,11 @@ pub struct Statement {
     pub placeholders: usize,
     /// Whether there is nothing but blanks and comments.
     pub is_empty: bool,
+    /// Whether the rows of a query may be in an order that was asked for: an ORDER BY that is not inside of a subquery or
+    /// a window. Brackets around parts of the query count as none, so it is rather said too often.
+    pub is_ordered: bool,
+    /// Where the statement ends: before the semicolons, blanks and comments behind it.
+    pub end: usize,
 }
 
 impl Statement {
@@ -32,16 +37,35 @@ impl Statement {
         let mut words = Vec::new();
         let mut placeholders = 0;
         let mut is_empty = true;
-        for token in Tokens(sql) {
-            is_empty = false;
+        let mut is_ordered = false;
+        let (mut end, mut depth, mut outer, mut after_order) = (0, 0_usize, 0, false);
+        let mut tokens = Tokens(sql);
+        while let Some(token) = tokens.next() {
+            let by = std::mem::take(&mut after_order);
             match token {
-                Token::Word(word) if words.len() < MAX_WORDS => words.push(word.to_ascii_uppercase()),
+                Token::Word(word) => {
+                    is_ordered |= by && depth <= outer && word.eq_ignore_ascii_case("by");
+                    after_order = word.eq_ignore_ascii_case("order");
+                    if words.len() < MAX_WORDS {
+                        words.push(word.to_ascii_uppercase());
+                    }
+                }
                 Token::Placeholder => placeholders += 1,
-                _ => {}
+                Token::Open => {
+                    depth += 1;
+                    if is_empty || outer == depth - 1 && words.is_empty() {
+                        outer = depth;
+                    }
+                }
+                Token::Close => depth = depth.saturating_sub(1),
+                Token::Semicolon => continue,
+                Token::Other => {}
             }
+            is_empty = false;
+            end = sql.len() - tokens.0.len();
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        Self { class: class(&words), placeholders, is_empty }
+        Self { class: class(&words), placeholders, is_empty, is_ordered, end }
     }
 
     /// Whether Flight SQL's clients should treat it as an update: no rows are wanted from it.
@@ -72,6 +96,9 @@ fn class(words: &[&str]) -> Class {
 enum Token<'a> {
     Word(&'a str),
     Placeholder,
+    Open,
+    Close,
+    Semicolon,
     Other,
 }
 
@@ -106,11 +133,10 @@ impl<'a> Iterator for Tokens<'a> {
             c if c.is_ascii_digit() => {
                 (Token::Other, self.0.find(|c: char| !(c.is_alphanumeric() || c == '.')).unwrap_or(self.0.len()))
             }
-            '(' => {
-                // Brackets around a query do not hide what it is.
-                self.0 = &self.0[1..];
-                return Some(Token::Other);
-            }
+            // Brackets around a query do not hide what it is.
+            '(' => (Token::Open, 1),
+            ')' => (Token::Close, 1),
+            ';' => (Token::Semicolon, 1),
             c => (Token::Other, c.len_utf8()),
         };
         self.0 = &self.0[length..];
@@ -157,6 +183,36 @@ mod tests {
             let statement = Statement::of(sql);
             assert_eq!((statement.class, statement.placeholders), (class, placeholders), "{sql}");
         }
-        assert!(Statement::of(" -- nothing\n/* at all */").is_empty);
+        assert!(Statement::of(" ; -- nothing\n/* at all */").is_empty);
+    }
+
+    #[test]
+    fn an_order_that_was_asked_for_is_seen() {
+        for (sql, ordered) in [
+            ("select a from t order by a", true),
+            ("select a from t ORDER -- x\n BY a limit 3;", true),
+            ("(select a from t order by a)", true),
+            ("((select a from t order by a) limit 1)", true),
+            ("with b as (select 1 order by 1) select * from b", false),
+            ("select row_number() over (order by a) from t", false),
+            ("(select row_number() over (partition by b order by a) from t)", false),
+            ("select array_agg(a order by b) from t", false),
+            ("select 'order by', \"order\" from t group by 1", false),
+            ("select * from (select a from t order by a)", false),
+        ] {
+            assert_eq!(Statement::of(sql).is_ordered, ordered, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_statement_ends_before_semicolons_and_comments() {
+        for (sql, body) in [
+            ("select 1 ; -- done\n;", "select 1"),
+            ("select ';' /* a */", "select ';'"),
+            ("-- x\nselect 1", "-- x\nselect 1"),
+            ("select (1);;", "select (1)"),
+        ] {
+            assert_eq!(&sql[..Statement::of(sql).end], body);
+        }
     }
 }

@@ -1,11 +1,10 @@
 //! The schema of a query before it runs, from `EXPLAIN (TYPE LOGICAL, FORMAT JSON)`, which Athena does not charge for
 //! (athena-behaviour, section 2).
 
-use arrow::datatypes::{Schema, SchemaRef};
 use serde_json::Value;
-use std::sync::Arc;
 
 use crate::types::AthenaType;
+use crate::types::column::Column;
 
 /// What is put in front of a query. The line end keeps the query's columns where they are.
 const PREFIX: &str = "EXPLAIN (TYPE LOGICAL, FORMAT JSON)\n";
@@ -17,15 +16,19 @@ pub fn explain(sql: &str) -> String {
 
 /// A complaint about [`explain`]'s statement as one about the query in it: places one line up, quotes without the prefix.
 pub fn about_query(complaint: &str) -> String {
-    let complaint = complaint.replace(PREFIX, "");
+    lines_up(&complaint.replace(PREFIX, ""), 1)
+}
+
+/// A complaint about a statement with a query in it as one about the query, which has so many lines before it.
+pub fn lines_up(complaint: &str, before: u64) -> String {
     let mut parts = complaint.split("line ");
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         out.push_str("line ");
         let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
         match part[..digits].parse::<u64>() {
-            Ok(line) if line > 1 && part[digits..].starts_with(':') => {
-                out.push_str(&(line - 1).to_string());
+            Ok(line) if line > before && part[digits..].starts_with(':') => {
+                out.push_str(&(line - before).to_string());
                 out.push_str(&part[digits..]);
             }
             _ => out.push_str(part),
@@ -47,8 +50,8 @@ pub enum PlanUnreadable {
     Type { column: String, fault: String },
 }
 
-/// Reads the lines of an EXPLAIN answer.
-pub fn schema(lines: &str) -> Result<SchemaRef, PlanUnreadable> {
+/// A query's columns, from the lines of the EXPLAIN's answer.
+pub fn columns(lines: &str) -> Result<Vec<Column>, PlanUnreadable> {
     let plan: Value = serde_json::from_str(lines).map_err(|error| PlanUnreadable::NotJson(error.to_string()))?;
     let output = find_output(&plan).ok_or(PlanUnreadable::NoOutput)?;
     let outputs = output["outputs"].as_array().ok_or(PlanUnreadable::NoOutput)?;
@@ -57,12 +60,12 @@ pub fn schema(lines: &str) -> Result<SchemaRef, PlanUnreadable> {
     let Some(names) = names.filter(|names| names.len() == types.len()) else {
         return Err(PlanUnreadable::Uneven { names: 0, types: types.len() });
     };
-    let fields = names.into_iter().zip(types).map(|(name, data_type)| {
+    let columns = names.into_iter().zip(types).map(|(name, data_type)| {
         let parsed = AthenaType::parse(data_type)
             .map_err(|fault| PlanUnreadable::Type { column: name.to_owned(), fault: fault.to_string() })?;
-        Ok(parsed.field(name))
+        Ok(Column::new(name, parsed))
     });
-    Ok(Arc::new(Schema::new(fields.collect::<Result<Vec<_>, _>>()?)))
+    columns.collect()
 }
 
 /// The root is the Output node, or the plan is keyed by fragment: `{"0": {…}}`.
@@ -88,9 +91,8 @@ fn column_names(list: &str, count: usize) -> Option<Vec<&str>> {
 mod tests {
     use super::*;
 
-    fn columns(plan: &str) -> Result<Vec<String>, PlanUnreadable> {
-        let schema = schema(plan)?;
-        Ok(schema.fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type())).collect())
+    fn shown(plan: &str) -> Result<Vec<String>, PlanUnreadable> {
+        Ok(columns(plan)?.iter().map(|column| format!("{}: {}", column.name, column.data_type)).collect())
     }
 
     #[test]
@@ -98,9 +100,9 @@ mod tests {
         let node = r#"{"id":"9","name":"Output","descriptor":{"columnNames":"[a, _col1]"},
             "outputs":[{"symbol":"a","type":"bigint"},{"SYMBOL":"count","type":"decimal(12,2)"}],"children":[]}"#;
         let node = node.replace("SYMBOL", "name");
-        let expected = Ok(vec!["a: Int64".to_owned(), "_col1: Decimal128(12, 2)".to_owned()]);
-        assert_eq!(columns(&node), expected);
-        assert_eq!(columns(&format!("{{\"0\": {node}}}\n")), expected);
+        let expected = Ok(vec!["a: bigint".to_owned(), "_col1: decimal(12,2)".to_owned()]);
+        assert_eq!(shown(&node), expected);
+        assert_eq!(shown(&format!("{{\"0\": {node}}}\n")), expected);
     }
 
     #[test]
@@ -112,10 +114,10 @@ mod tests {
 
     #[test]
     fn what_a_plan_does_not_say_is_an_error() {
-        assert!(matches!(columns("Query Plan"), Err(PlanUnreadable::NotJson(_))));
-        assert_eq!(columns("{\"name\":\"Filter\"}"), Err(PlanUnreadable::NoOutput));
+        assert!(matches!(shown("Query Plan"), Err(PlanUnreadable::NotJson(_))));
+        assert_eq!(shown("{\"name\":\"Filter\"}"), Err(PlanUnreadable::NoOutput));
         let odd = r#"{"name":"Output","descriptor":{"columnNames":"[a, b, c]"},
             "outputs":[{"symbol":"a","type":"bigint"},{"symbol":"b","type":"bigint"}]}"#;
-        assert!(matches!(columns(odd), Err(PlanUnreadable::Uneven { .. })));
+        assert!(matches!(shown(odd), Err(PlanUnreadable::Uneven { .. })));
     }
 }

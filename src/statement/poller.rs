@@ -59,6 +59,8 @@ pub struct Outcome {
     pub statement_type: String,
     pub substatement_type: String,
     pub output_location: Option<String>,
+    /// The list of files that an UNLOAD or a CREATE TABLE AS wrote.
+    pub manifest_location: Option<String>,
     pub scanned_bytes: i64,
     pub queue_ms: i64,
     pub total_ms: i64,
@@ -89,6 +91,7 @@ impl Outcome {
                 .result_configuration()
                 .and_then(|configuration| configuration.output_location())
                 .map(str::to_owned),
+            manifest_location: statistics.and_then(|s| s.data_manifest_location()).map(str::to_owned),
             scanned_bytes: statistics.and_then(|s| s.data_scanned_in_bytes()).unwrap_or_default(),
             queue_ms: statistics.and_then(|s| s.query_queue_time_in_millis()).unwrap_or_default(),
             total_ms: statistics.and_then(|s| s.total_execution_time_in_millis()).unwrap_or_default(),
@@ -138,6 +141,7 @@ impl Poller {
             code: String::new(),
             message: "the gateway is stopping".to_owned(),
             kind: Kind::Unavailable,
+            status: 0,
         };
         self.added.send(watched).await.map_err(|_| gone())?;
         let answer = answered.wait_for(Option::is_some).await.map_err(|_| gone())?;
@@ -307,6 +311,7 @@ fn not_described(id: &QueryId) -> AwsError {
         code: String::new(),
         message: format!("Athena does not know query {id} any more"),
         kind: Kind::NotFound,
+        status: 0,
     }
 }
 

@@ -3,10 +3,11 @@
 //! Invariant: the Arrow type depends on the Athena type alone, never on the values nor on which reader ran.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, IntervalUnit, TimeUnit};
 
-use super::AthenaType;
+use super::{AthenaType, RowField};
 
 /// Keys of Flight SQL's column metadata (`FlightSql.proto`, comment on `CommandGetTables`).
 pub const CATALOG_NAME: &str = "ARROW:FLIGHT:SQL:CATALOG_NAME";
@@ -27,8 +28,8 @@ pub const UTC: &str = "UTC";
 impl AthenaType {
     /// The Arrow type of this type's values.
     ///
-    /// Timestamps are in microseconds, because nanoseconds cannot hold 9999-12-31. Arrays, maps and rows are their text
-    /// for now: a result page names neither their elements nor quotes the strings inside.
+    /// Timestamps are in microseconds, because nanoseconds cannot hold 9999-12-31. Arrays, maps and rows of which only
+    /// the base name is known are their text.
     pub fn arrow(&self) -> DataType {
         match self {
             Self::Boolean => DataType::Boolean,
@@ -46,15 +47,18 @@ impl AthenaType {
             Self::TimestampWithTimeZone(_) => DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())),
             Self::IntervalYearToMonth => DataType::Interval(IntervalUnit::YearMonth),
             Self::IntervalDayToSecond => DataType::Duration(TimeUnit::Millisecond),
+            Self::Array(Some(element)) => DataType::List(element_field(element)),
+            Self::Map(Some(entry)) => DataType::Map(entries_field(&entry.0, &entry.1), false),
+            Self::Row(Some(fields)) => DataType::Struct(row_fields(fields)),
             Self::Varchar(_)
             | Self::Char(_)
             | Self::TimeWithTimeZone(_)
             | Self::Json
             | Self::Uuid
             | Self::Ipaddress
-            | Self::Array(_)
-            | Self::Map(_)
-            | Self::Row(_)
+            | Self::Array(None)
+            | Self::Map(None)
+            | Self::Row(None)
             | Self::Unknown
             | Self::Other(_) => DataType::Utf8,
         }
@@ -62,6 +66,15 @@ impl AthenaType {
 
     /// A nullable field of this type, with what Flight SQL lets a server say about a column.
     pub fn field(&self, name: &str) -> Field {
+        self.field_as(name, self.arrow())
+    }
+
+    /// A field whose values are the texts that Athena writes for this type.
+    pub fn text_field(&self, name: &str) -> Field {
+        self.field_as(name, DataType::Utf8)
+    }
+
+    fn field_as(&self, name: &str, arrow: DataType) -> Field {
         let mut metadata = HashMap::from([
             (TYPE_NAME.to_owned(), self.type_name()),
             (IS_CASE_SENSITIVE.to_owned(), flag(matches!(self, Self::Varchar(_) | Self::Char(_) | Self::Json))),
@@ -78,17 +91,16 @@ impl AthenaType {
         if *self == Self::Json {
             metadata.insert("ARROW:extension:name".to_owned(), "arrow.json".to_owned());
         }
-        Field::new(name, self.arrow(), true).with_metadata(metadata)
+        Field::new(name, arrow, true).with_metadata(metadata)
     }
 
-    /// The name in the TYPE_NAME metadata: Trino's spelling without the precision of times, which EXPLAIN knows and a
-    /// result page does not, and the two must describe one schema.
+    /// The name in the TYPE_NAME metadata: Trino's spelling without the precision of times outside of nested types, which
+    /// EXPLAIN knows and a result page does not, and the two must describe one schema.
     pub fn type_name(&self) -> String {
         match self {
             Self::Time(_) | Self::TimeWithTimeZone(_) | Self::Timestamp(_) | Self::TimestampWithTimeZone(_) => {
                 self.base_name().to_owned()
             }
-            Self::Array(_) | Self::Map(_) | Self::Row(_) => self.base_name().to_owned(),
             other => other.to_string(),
         }
     }
@@ -107,6 +119,26 @@ impl AthenaType {
             _ => None,
         }
     }
+}
+
+/// The elements of an array.
+pub fn element_field(element: &AthenaType) -> FieldRef {
+    Arc::new(Field::new_list_field(element.arrow(), true))
+}
+
+/// The entries of a map.
+pub fn entries_field(key: &AthenaType, value: &AthenaType) -> FieldRef {
+    let entries = [Field::new("key", key.arrow(), false), Field::new("value", value.arrow(), true)];
+    Arc::new(Field::new("entries", DataType::Struct(Fields::from_iter(entries)), false))
+}
+
+/// The fields of a row; those without a name are `field0`, `field1`, … by position.
+pub fn row_fields(fields: &[RowField]) -> Fields {
+    let field = |(i, field): (usize, &RowField)| {
+        let name = field.name.clone().unwrap_or_else(|| format!("field{i}"));
+        Field::new(name, field.data_type.arrow(), true)
+    };
+    fields.iter().enumerate().map(field).collect()
 }
 
 /// Flight SQL writes booleans in metadata as 0 and 1.

@@ -86,7 +86,7 @@ async fn tables_come_with_types_comments_and_schemas() {
         described,
         [
             "id: Int32 [integer 10 the id]",
-            "s: Utf8 [row  ]",
+            "s: Struct(\"a\": Int32, \"b\": List(Utf8)) [row(a integer, b array(varchar))  ]",
             "price: Decimal128(10, 2) [decimal(10,2) 10 ]",
             "dt: Utf8 [varchar  ]"
         ]

@@ -136,7 +136,7 @@ async fn statements_report_their_kind_and_leave_their_object() {
         assert_eq!(execution.substatement_type(), Some(substatement), "{sql}");
         let location = execution.result_configuration().and_then(|r| r.output_location()).expect("a location");
         assert!(object.is_some_and(|ending| location.ends_with(ending)), "{sql} {location}");
-        let uri = athena_flight::results::csv::S3Uri::parse(location).expect("a location");
+        let uri = athena_flight::results::object::S3Uri::parse(location).expect("a location");
         server.clients.s3.get_object().bucket(uri.bucket).key(uri.key).send().await.expect("the object is there");
     }
     let failed = finish(&server, &start(&server, "SELECT * FROM d.nope").await).await;

@@ -8,7 +8,7 @@ use athena_flight::aws::Clients;
 use athena_flight::config::embedded;
 use athena_flight::emulator::{Emulator, Settings, demo};
 use athena_flight::flight;
-use athena_flight::gateway::Gateway;
+use athena_flight::gateway::{Gateway, Settings as GatewaySettings};
 use athena_flight::session::Session;
 use futures::TryStreamExt;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -50,7 +50,7 @@ impl Server {
         let endpoint = emulator.listen("127.0.0.1:0", stop.clone()).await.expect("a free port");
         let clients = Clients::connect(&embedded(endpoint.url())).await;
         let endpoint = endpoint.address;
-        let gateway = Arc::new(Gateway::new(clients.clone(), session));
+        let gateway = Arc::new(Gateway::new(clients.clone(), session, GatewaySettings::default()));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let listening = flight::serve(listener, gateway, stop.clone()).expect("a bound socket");
         let gateway_url = format!("http://{}", listening.address);
@@ -74,7 +74,13 @@ impl Server {
 
     /// Runs a statement directly (CommandStatementQuery) and collects its rows.
     pub async fn query(&self, sql: &str) -> Vec<RecordBatch> {
+        self.query_with(sql, &[]).await
+    }
+
+    /// The same with headers.
+    pub async fn query_with(&self, sql: &str, headers: &[(&str, &str)]) -> Vec<RecordBatch> {
         let mut client = self.client().await;
+        headers.iter().for_each(|(name, value)| client.set_header(*name, *value));
         let info = client.execute(sql.to_owned(), None).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
         let ticket = info.endpoint[0].ticket.clone().expect("a ticket");
         let rows = client.do_get(ticket).await.unwrap_or_else(|error| panic!("{sql}: {error}"));

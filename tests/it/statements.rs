@@ -196,7 +196,7 @@ async fn unload_writes_files_and_a_manifest_into_an_empty_place() {
     let execution = finish(&server, &id).await;
     assert_eq!(execution.substatement_type(), Some("UNLOAD"), "{:?}", execution.status());
     let manifest = execution.statistics().and_then(|s| s.data_manifest_location()).expect("a manifest").to_owned();
-    let uri = athena_flight::results::csv::S3Uri::parse(&manifest).expect("a location");
+    let uri = athena_flight::results::object::S3Uri::parse(&manifest).expect("a location");
     let object = server.clients.s3.get_object().bucket(uri.bucket).key(uri.key).send().await.expect("an object");
     let text = object.body.collect().await.expect("a body").into_bytes();
     let listed: Vec<String> =

@@ -25,7 +25,7 @@ use crate::emulator::model::Failure;
 use crate::emulator::sql::functions::{CAST, TRY_CAST};
 use crate::emulator::sql::rewrite::Places;
 use crate::types::AthenaType;
-use crate::types::value::ColumnBuilder;
+use crate::types::builder::ColumnBuilder;
 
 /// `athena_cast(value, 'type')`; the second argument is always a literal.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -474,7 +474,7 @@ fn from_text(
                     builder.append(None).expect("NULL fits every type");
                 }
             }
-            let micros = builder.finish();
+            let micros = builder.finish().expect("times are not texts");
             let zone = zoned.then(|| "UTC".into());
             match arrow_target {
                 DataType::Timestamp(unit, _) if *unit != TimeUnit::Microsecond => {

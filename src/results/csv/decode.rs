@@ -1,148 +1,235 @@
 //! Athena's strict CSV, decoded straight into Arrow builders (athena-behaviour, section 5).
 //!
-//! The first line is the header. Every field is quoted, a quote inside is doubled, line ends inside stay. An unquoted
-//! empty field is NULL and a quoted one is '', so the quotes have to be looked at before they are taken off.
+//! Every field is quoted, a quote inside is doubled, line ends inside stay. An unquoted empty field is NULL and a quoted
+//! one is '', so the quotes have to be looked at before they are taken off. Some hundred rows are cut into fields first,
+//! and then each column is decoded at once: the text is still in the cache, and no value has to ask what type it is.
+
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use bytes::Bytes;
 use memchr::memchr;
 
-use super::super::{Column, RowBuilder, RowFault};
+use super::super::rows::{BatchBuilder, RowFault};
+use super::cut::Piece;
+use super::quotes;
+use crate::types::cell::Cell;
+use crate::types::column::Column;
 
+/// Rows cut into fields before they are decoded, at most.
+const BLOCK_ROWS: usize = 128;
+/// Text cut into fields before it is decoded; more where a record is longer.
+const BLOCK_BYTES: usize = 24 << 10;
+
+/// Decodes the records of one piece.
 pub struct Decoder {
-    rows: RowBuilder,
-    width: usize,
-    /// Bytes of a record whose end has not come yet.
-    pending: Vec<u8>,
-    /// Where the fields of the current record lie.
-    fields: Vec<Span>,
-    scratch: Vec<u8>,
-    header_seen: bool,
-    /// Bytes of all records decoded so far.
-    consumed: u64,
-}
-
-/// A field inside a record, without its quotes.
-#[derive(Clone, Copy)]
-struct Span {
-    start: usize,
-    end: usize,
-    quoted: bool,
-    doubled_quotes: bool,
+    builder: BatchBuilder,
+    /// Where the text that is being read starts in the object, for errors.
+    origin: u64,
+    /// What is left of the piece, last first, and how far each is read.
+    texts: Vec<(Bytes, usize)>,
+    header_pending: bool,
+    fields: Fields,
 }
 
 impl Decoder {
-    pub fn new(columns: &[Column]) -> Self {
+    /// Decodes a piece; the object's first one begins with the header.
+    pub fn new(columns: &Arc<[Column]>, piece: Piece) -> Self {
+        let texts = [piece.body, piece.head].into_iter().filter(|bytes| !bytes.is_empty());
         Self {
-            rows: RowBuilder::new(columns),
-            width: columns.len(),
-            pending: Vec::new(),
-            fields: Vec::with_capacity(columns.len()),
-            scratch: Vec::new(),
-            header_seen: false,
-            consumed: 0,
+            builder: BatchBuilder::new(columns),
+            origin: piece.at,
+            texts: texts.map(|bytes| (bytes, 0)).collect(),
+            header_pending: piece.at == 0,
+            fields: Fields::new(columns.len()),
         }
     }
 
-    /// Decodes the next bytes, cut anywhere, and hands over full batches. Gives false as soon as `each` does.
-    pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(RecordBatch) -> bool) -> Result<bool, RowFault> {
-        let mut pending = std::mem::take(&mut self.pending);
-        let text: &[u8] = if pending.is_empty() {
-            chunk
-        } else {
-            pending.extend_from_slice(chunk);
-            &pending
-        };
-        let mut at = 0;
-        while let Some(length) = self.record(&text[at..])? {
-            self.take_record(&text[at..at + length])?;
-            at += length;
-            self.consumed += length as u64;
-            if self.rows.is_full()
-                && let Some(batch) = self.rows.take()
-                && !each(batch)
-            {
-                return Ok(false);
+    /// The next batch; `None` after the last.
+    pub fn next(&mut self) -> Result<Option<RecordBatch>, RowFault> {
+        while let Some((text, mut at)) = self.texts.pop() {
+            if self.header_pending {
+                self.header_pending = false;
+                at += self.cut(&text[at..], at, 1).map_err(RowFault::in_header)?;
             }
+            while at < text.len() {
+                let rest = &text[at..];
+                let length = self.cut(rest, at, BLOCK_ROWS)?;
+                self.builder.append(self.fields.rows, |column, row| self.fields.get(rest, column, row))?;
+                at += length;
+                if self.builder.is_full() {
+                    self.texts.push((text, at));
+                    return self.builder.take();
+                }
+            }
+            self.origin += text.len() as u64;
         }
-        self.pending = text[at..].to_vec();
-        Ok(true)
+        self.builder.take()
     }
 
-    /// The last batch. A record without its line end means that the object is cut off.
-    pub fn finish(mut self) -> Result<Option<RecordBatch>, RowFault> {
-        if !self.pending.is_empty() {
-            return Err(RowFault::Truncated { row: self.rows.next_row() });
-        }
-        Ok(self.rows.take())
-    }
-
-    /// Finds the fields of the record at the start of `text` and gives its length with the line end; `None` if its end
-    /// is not there yet.
-    #[inline]
-    fn record(&mut self, text: &[u8]) -> Result<Option<usize>, RowFault> {
-        self.fields.clear();
-        let mut at = 0;
+    /// Finds the fields of the next records and gives how many bytes those are.
+    fn cut(&mut self, text: &[u8], at: usize, max_rows: usize) -> Result<usize, RowFault> {
+        let mut window = BLOCK_BYTES;
         loop {
-            let Some(first) = text.get(at) else { return Ok(None) };
-            if *first == b'"' {
-                let start = at + 1;
-                let mut doubled_quotes = false;
-                at = start;
-                loop {
-                    let Some(quote) = memchr(b'"', &text[at..]) else { return Ok(None) };
-                    at += quote + 1;
-                    match text.get(at) {
-                        Some(b'"') => {
-                            doubled_quotes = true;
-                            at += 1;
-                        }
-                        Some(_) => break,
-                        // The quote may be the first of two.
-                        None => return Ok(None),
-                    }
-                }
-                self.fields.push(Span { start, end: at - 1, quoted: true, doubled_quotes });
-            } else {
-                // Nothing but NULL is written without quotes.
-                self.fields.push(Span { start: at, end: at, quoted: false, doubled_quotes: false });
+            let seen = &text[..window.min(text.len())];
+            let length = self.fields.cut(seen, max_rows);
+            if length > 0 && (self.fields.rows > 0) {
+                return Ok(length);
             }
-            match text[at] {
-                b',' => at += 1,
-                b'\n' => return Ok(Some(at + 1)),
-                _ => {
-                    let at = self.consumed + at as u64;
-                    return Err(RowFault::Malformed { at, why: "expected a comma or a line end after a field" });
-                }
+            if seen.len() == text.len() {
+                let row = self.builder.next_row();
+                return Err(misshapen(text, self.origin + at as u64, row, self.fields.width));
             }
+            window *= 4;
         }
     }
+}
 
-    #[inline]
-    fn take_record(&mut self, record: &[u8]) -> Result<(), RowFault> {
-        if !self.header_seen {
-            self.header_seen = true;
-            let found = self.fields.len();
-            let expected = self.width;
-            return if found == expected { Ok(()) } else { Err(RowFault::Width { row: 0, found, expected }) };
+/// The fields of some records.
+struct Fields {
+    width: usize,
+    rows: usize,
+    /// Column by column, [`BLOCK_ROWS`] for each.
+    fields: Vec<Field>,
+    /// Texts of fields whose doubled quotes were made single.
+    unescaped: Vec<u8>,
+    quotes: Vec<u32>,
+}
+
+/// A field's place: in the text, or among the unescaped texts.
+#[derive(Clone, Copy)]
+struct Field {
+    start: u32,
+    length: u32,
+}
+
+/// Length of a field that is NULL.
+const NULL: u32 = u32::MAX;
+/// Bit of a start among the unescaped texts. Pieces are far smaller.
+const UNESCAPED: u32 = 1 << 31;
+
+impl Fields {
+    fn new(width: usize) -> Self {
+        let fields = vec![Field { start: 0, length: NULL }; width * BLOCK_ROWS];
+        Self { width, rows: 0, fields, unescaped: Vec::new(), quotes: Vec::new() }
+    }
+
+    #[inline(always)]
+    fn get<'a>(&'a self, text: &'a [u8], column: usize, row: usize) -> Option<Cell<'a>> {
+        let Field { start, length } = self.fields[column * BLOCK_ROWS + row];
+        if length == NULL {
+            return None;
         }
-        for (i, field) in self.fields.iter().take(self.width).enumerate() {
-            let text = &record[field.start..field.end];
-            if !field.quoted {
-                self.rows.value(i, None)?;
-            } else if field.doubled_quotes {
-                self.scratch.clear();
-                let mut rest = text;
-                while let Some(quote) = memchr(b'"', rest) {
-                    self.scratch.extend_from_slice(&rest[..=quote]);
-                    rest = &rest[quote + 2..];
-                }
-                self.scratch.extend_from_slice(rest);
-                self.rows.value(i, Some(&self.scratch))?;
+        let from = if start & UNESCAPED == 0 { text } else { &self.unescaped };
+        let start = (start & !UNESCAPED) as usize;
+        Some(Cell::within(from, start, start + length as usize))
+    }
+
+    /// Finds the fields of all whole records at the start of a text, and gives where they end. What comes behind is cut
+    /// off, or is no record.
+    fn cut(&mut self, text: &[u8], max_rows: usize) -> usize {
+        self.rows = 0;
+        self.unescaped.clear();
+        let mut quotes = std::mem::take(&mut self.quotes);
+        quotes::places(text, &mut quotes);
+        let (mut at, mut taken) = (0, 0);
+        while self.rows < max_rows && at < text.len() {
+            if let Some(end) = self.plain(text, at, &quotes[taken..]) {
+                (at, taken) = (end, taken + 2 * self.width);
+            } else if let Some((end, used)) = self.any(text, at, &quotes[taken..]) {
+                (at, taken) = (end, taken + used);
             } else {
-                self.rows.value(i, Some(text))?;
+                break;
+            }
+            self.rows += 1;
+        }
+        self.quotes = quotes;
+        at
+    }
+
+    /// A record without NULLs and doubled quotes: quotes and separators alternate without a gap.
+    #[inline(always)]
+    fn plain(&mut self, text: &[u8], start: usize, quotes: &[u32]) -> Option<usize> {
+        let (pairs, _) = quotes.get(..2 * self.width)?.as_chunks::<2>();
+        let last = pairs.len().checked_sub(1)?;
+        let mut at = start as u32;
+        for (column, [open, close]) in pairs.iter().enumerate() {
+            let separator = if column == last { b'\n' } else { b',' };
+            if *open != at || text.get(*close as usize + 1) != Some(&separator) {
+                return None;
+            }
+            self.fields[column * BLOCK_ROWS + self.rows] = Field { start: open + 1, length: close - open - 1 };
+            at = close + 2;
+        }
+        Some(at as usize)
+    }
+
+    /// Any record. Gives where it ends and how many quotes it has.
+    fn any(&mut self, text: &[u8], start: usize, quotes: &[u32]) -> Option<(usize, usize)> {
+        let (mut at, mut used) = (start, 0);
+        for column in 0..self.width {
+            let mut field = Field { start: at as u32, length: NULL };
+            if text.get(at) == Some(&b'"') {
+                let open = at;
+                let mut close = *quotes.get(used + 1)? as usize;
+                used += 2;
+                let doubled = text.get(close + 1) == Some(&b'"');
+                while text.get(close + 1) == Some(&b'"') {
+                    close = *quotes.get(used + 1)? as usize;
+                    used += 2;
+                }
+                field = if doubled {
+                    self.unescape(&text[open + 1..close])
+                } else {
+                    Field { start: open as u32 + 1, length: (close - open - 1) as u32 }
+                };
+                at = close + 1;
+            }
+            let separator = if column + 1 == self.width { b'\n' } else { b',' };
+            if text.get(at) != Some(&separator) {
+                return None;
+            }
+            self.fields[column * BLOCK_ROWS + self.rows] = field;
+            at += 1;
+        }
+        (self.width > 0).then_some((at, used))
+    }
+
+    fn unescape(&mut self, mut text: &[u8]) -> Field {
+        let start = self.unescaped.len();
+        while let Some(quote) = memchr(b'"', text) {
+            self.unescaped.extend_from_slice(&text[..=quote]);
+            text = &text[quote + 2..];
+        }
+        self.unescaped.extend_from_slice(text);
+        Field { start: start as u32 | UNESCAPED, length: (self.unescaped.len() - start) as u32 }
+    }
+}
+
+/// What is wrong with the record at the start of a text.
+#[cold]
+fn misshapen(text: &[u8], origin: u64, row: u64, expected: usize) -> RowFault {
+    let (mut at, mut found) = (0, 0);
+    loop {
+        if text.get(at) == Some(&b'"') {
+            loop {
+                let Some(quote) = memchr(b'"', &text[at + 1..]) else { return RowFault::Truncated { row } };
+                at += quote + 2;
+                if text.get(at) != Some(&b'"') {
+                    break;
+                }
             }
         }
-        self.rows.end_row(self.fields.len())
+        found += 1;
+        match text.get(at) {
+            Some(b',') => at += 1,
+            Some(b'\n') => return RowFault::Width { row, found, expected },
+            None => return RowFault::Truncated { row },
+            Some(_) => {
+                let why = "expected a comma or a line end after a field";
+                return RowFault::Malformed { at: origin + at as u64, why };
+            }
+        }
     }
 }
 
@@ -152,25 +239,32 @@ mod tests {
     use arrow::compute::concat_batches;
     use proptest::prelude::*;
 
+    use super::super::cut::Cutter;
     use super::*;
     use crate::types::AthenaType;
 
     type Rows = Vec<Vec<Option<String>>>;
 
-    fn columns(width: usize) -> Vec<Column> {
-        (0..width).map(|i| Column { name: format!("c{i}"), data_type: AthenaType::Varchar(None) }).collect()
+    fn columns(width: usize) -> Arc<[Column]> {
+        (0..width).map(|i| Column::new(format!("c{i}"), AthenaType::Varchar(None))).collect()
     }
 
+    /// Through the cutter and the decoder, the object coming in pieces.
     fn decode(width: usize, pieces: &[&[u8]]) -> Result<Rows, RowFault> {
-        let mut decoder = Decoder::new(&columns(width));
-        let mut batches = Vec::new();
+        let columns = columns(width);
+        let (mut cutter, mut batches, mut rows) = (Cutter::default(), Vec::new(), 0);
         for piece in pieces {
-            decoder.push(piece, |batch| {
+            let Some(piece) = cutter.cut(Bytes::copy_from_slice(piece))? else { continue };
+            let mut decoder = Decoder::new(&columns, piece);
+            let before = rows;
+            while let Some(batch) = decoder.next().map_err(|fault| fault.after(before))? {
+                rows += batch.num_rows() as u64;
                 batches.push(batch);
-                true
-            })?;
+            }
         }
-        batches.extend(decoder.finish()?);
+        if cutter.is_inside_record() {
+            return Err(RowFault::Truncated { row: rows + 1 });
+        }
         let Some(first) = batches.first() else { return Ok(Vec::new()) };
         let all = concat_batches(&first.schema(), &batches).expect("one schema");
         let text = |column: usize, row: usize| {
@@ -178,6 +272,43 @@ mod tests {
             array.is_valid(row).then(|| array.value(row).to_owned())
         };
         Ok((0..all.num_rows()).map(|row| (0..width).map(|column| text(column, row)).collect()).collect())
+    }
+
+    /// The slow and obvious way: a byte at a time. `None` for what is not Athena's CSV of so many columns.
+    fn obviously(width: usize, text: &[u8]) -> Option<Rows> {
+        let (mut rows, mut row, mut at) = (Vec::new(), Vec::new(), 0);
+        while at < text.len() {
+            let mut value = None;
+            if text[at] == b'"' {
+                let mut bytes = Vec::new();
+                at += 1;
+                loop {
+                    match (text.get(at)?, text.get(at + 1)) {
+                        (b'"', Some(b'"')) => {
+                            bytes.push(b'"');
+                            at += 2;
+                        }
+                        (b'"', _) => {
+                            at += 1;
+                            break;
+                        }
+                        (byte, _) => {
+                            bytes.push(*byte);
+                            at += 1;
+                        }
+                    }
+                }
+                value = Some(String::from_utf8(bytes).ok()?);
+            }
+            row.push(value);
+            match text.get(at)? {
+                b',' => {}
+                b'\n' if row.len() == width => rows.push(std::mem::take(&mut row)),
+                _ => return None,
+            }
+            at += 1;
+        }
+        (row.is_empty() && !rows.is_empty()).then(|| rows.split_off(1))
     }
 
     fn encode(width: usize, rows: &Rows) -> Vec<u8> {
@@ -194,6 +325,14 @@ mod tests {
         text.into_bytes()
     }
 
+    /// A text in pieces, cut anywhere.
+    fn cut_at<'a>(text: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+        let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+        places.extend([0, text.len()]);
+        places.sort_unstable();
+        places.windows(2).map(|cut| &text[cut[0]..cut[1]]).collect()
+    }
+
     #[test]
     fn null_and_empty_are_told_apart() {
         let rows = decode(2, &[b"\"c0\",\"c1\"\n\"\",\n,\"\"\n,\n"]);
@@ -208,35 +347,49 @@ mod tests {
             ("\"c0\",\"c1\"\n\"a\",\"b\"", "the result object breaks off inside row 1"),
             ("\"c0\",\"c1\"\n\"a\"\n", "row 1 has 1 values, the result has 2 columns"),
             ("\"c0\",\"c1\"\n\"a\",\"b\",\"c\"\n", "row 1 has 3 values, the result has 2 columns"),
+            ("\"c0\",\"c1\"\n\"a\",\"b\"\n\"a\",\"b\",\"c\"\n", "row 2 has 3 values, the result has 2 columns"),
             ("\"c0\"\n", "row 0 has 1 values, the result has 2 columns"),
             ("\"c0\",\"c1\"\na,\"b\"\n", "byte 10: expected a comma or a line end after a field"),
             ("\"c0\",\"c1\"\n\"a\"x,\"b\"\n", "byte 13: expected a comma or a line end after a field"),
+            ("\"c0\",\"c1\"\n\"\u{e4}\",\"b\"\n", ""),
         ] {
-            assert_eq!(
-                decode(2, &[text.as_bytes()]).map_err(|fault| fault.to_string()),
-                Err(expected.to_owned()),
-                "{text}"
-            );
+            let found = decode(2, &[text.as_bytes()]).map_err(|fault| fault.to_string());
+            assert_eq!(found.err().unwrap_or_default(), expected, "{text}");
         }
+        let broken = [b"\"c0\"\n\"a\"\n\"".as_slice(), b"\xff\"\n"].concat();
+        let error = decode(1, &[&broken]).expect_err("not UTF-8").to_string();
+        assert_eq!(error, "column \"c0\", row 2: \"\" is not UTF-8");
+    }
+
+    #[test]
+    fn records_longer_than_a_block_are_read() {
+        let long = "x\"\n,".repeat(BLOCK_BYTES);
+        let rows = vec![vec![Some(long.clone()), None], vec![Some("a".to_owned()), Some(long)]];
+        let text = encode(2, &rows);
+        assert_eq!(decode(2, &[&text]), Ok(rows.clone()));
+        let pieces: Vec<&[u8]> = text.chunks(10_000).collect();
+        assert_eq!(decode(2, &pieces), Ok(rows));
     }
 
     proptest! {
         #[test]
         fn any_rows_cut_anywhere_come_back(
-            rows in prop::collection::vec(prop::collection::vec(prop::option::of("[a\",\n\r ü😀]{0,6}"), 3), 0..20),
+            rows in prop::collection::vec(prop::collection::vec(prop::option::of("([a\",\n\r ü😀]{0,6}|[a-z]{60,70})"), 3), 0..20),
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
         ) {
             let text = encode(3, &rows);
-            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len())).collect();
-            cuts.extend([0, text.len()]);
-            cuts.sort_unstable();
-            let pieces: Vec<&[u8]> = cuts.windows(2).map(|cut| &text[cut[0]..cut[1]]).collect();
-            prop_assert_eq!(decode(3, &pieces), Ok(rows));
+            prop_assert_eq!(obviously(3, &text), Some(rows.clone()));
+            prop_assert_eq!(decode(3, &cut_at(&text, &cuts)), Ok(rows));
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(prop::sample::select(b"\",\na".to_vec()), 0..64)) {
-            let _ = decode(2, &[b"\"a\",\"b\"\n", &bytes]);
+        fn any_bytes_are_what_the_slow_decoder_says(
+            bytes in prop::collection::vec(prop::sample::select(b"\"\"\"\",,\n\na\xff".to_vec()), 0..64),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+        ) {
+            let text = [b"\"a\",\"b\"\n", bytes.as_slice()].concat();
+            let found = decode(2, &cut_at(&text, &cuts));
+            prop_assert_eq!(found.ok(), obviously(2, &text));
         }
     }
 }

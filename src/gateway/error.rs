@@ -1,0 +1,110 @@
+//! What went wrong with a statement, and what kind of thing that is.
+
+use std::sync::Arc;
+
+use crate::aws::AwsError;
+use crate::error::Kind;
+use crate::results::ReadError;
+use crate::statement::{QueryId, describe, submit};
+
+/// What went wrong with a statement.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum GatewayError {
+    #[error("the statement is empty")]
+    Empty,
+    #[error("the statement has {0} bytes, Athena takes at most {max}", max = submit::MAX_STATEMENT_BYTES)]
+    TooLong(usize),
+    #[error("parameters are not supported yet: write the values into the statement")]
+    Parameters,
+    #[error("{source}")]
+    Aws { query_id: Option<QueryId>, source: Arc<AwsError> },
+    #[error("{reason}")]
+    Failed { query_id: QueryId, reason: String, error: Option<(i32, i32, bool)>, scanned_bytes: i64 },
+    #[error("{reason}")]
+    Cancelled { query_id: QueryId, reason: String },
+    #[error("{source}")]
+    Read { query_id: QueryId, source: Box<ReadError> },
+    #[error("the gateway is stopping")]
+    Stopping,
+}
+
+impl GatewayError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Empty | Self::TooLong(_) => Kind::InvalidArgument,
+            Self::Parameters => Kind::Unimplemented,
+            Self::Aws { source, .. } => source.kind,
+            Self::Failed { error, .. } => failure_kind(*error),
+            Self::Cancelled { .. } => Kind::Cancelled,
+            Self::Read { source, .. } => source.kind(),
+            Self::Stopping => Kind::Unavailable,
+        }
+    }
+
+    /// An error of describing a query as one about the query itself.
+    pub(super) fn about_query(self) -> Self {
+        self.with_text(describe::about_query)
+    }
+
+    /// An error of a statement with a query in it as one about the query, which has so many lines before it.
+    pub(super) fn lines_up(self, before: u64) -> Self {
+        self.with_text(|text| describe::lines_up(text, before))
+    }
+
+    fn with_text(self, change: impl Fn(&str) -> String) -> Self {
+        match self {
+            Self::Failed { query_id, reason, error, scanned_bytes } => {
+                Self::Failed { query_id, reason: change(&reason), error, scanned_bytes }
+            }
+            Self::Aws { query_id, source } => {
+                let message = change(&source.message);
+                Self::Aws { query_id, source: Arc::new(AwsError { message, ..source.as_ref().clone() }) }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether Athena would not do this at all, and has read nothing for it.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Aws { query_id: None, source } => source.kind == Kind::InvalidArgument,
+            Self::Failed { error: Some((_, error_type, _)), scanned_bytes: 0, .. } => *error_type == NOT_SUPPORTED,
+            _ => false,
+        }
+    }
+
+    /// The query this is about, once there is one.
+    pub fn query_id(&self) -> Option<&QueryId> {
+        match self {
+            Self::Failed { query_id, .. } | Self::Cancelled { query_id, .. } | Self::Read { query_id, .. } => {
+                Some(query_id)
+            }
+            Self::Aws { query_id, .. } => query_id.as_ref(),
+            Self::Empty | Self::TooLong(_) | Self::Parameters | Self::Stopping => None,
+        }
+    }
+
+    /// `AthenaError`: category, type, retryable.
+    pub fn athena_error(&self) -> Option<(i32, i32, bool)> {
+        match self {
+            Self::Failed { error, .. } => *error,
+            _ => None,
+        }
+    }
+}
+
+/// ErrorType of what Athena does not support (athena-behaviour, section 6).
+const NOT_SUPPORTED: i32 = 1200;
+
+/// What an `AthenaError` means (athena-behaviour, section 6).
+fn failure_kind(error: Option<(i32, i32, bool)>) -> Kind {
+    match error {
+        Some((_, 1301, _)) => Kind::NotFound,
+        Some((_, 1401..=1406, _)) => Kind::ResourceExhausted,
+        Some((_, 1500, _)) => Kind::PermissionDenied,
+        Some((_, NOT_SUPPORTED, _)) => Kind::Unimplemented,
+        Some((1, _, true)) => Kind::Unavailable,
+        Some((2, _, _)) => Kind::InvalidArgument,
+        _ => Kind::FailedPrecondition,
+    }
+}

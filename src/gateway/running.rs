@@ -1,0 +1,252 @@
+//! A statement run to its end, and where its rows are then.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Finished, Gateway, GatewayError, Key, ResultHandle, Rows};
+use crate::aws::AwsError;
+use crate::error::Kind;
+use crate::results::ReadError;
+use crate::results::object::Object;
+use crate::results::pages::Page;
+use crate::results::path::{self, Chosen, Choice, Described, ResultPath};
+use crate::results::unload::{manifest, prefix, sweep};
+use crate::session::Session;
+use crate::statement::stop::StopOnDrop;
+use crate::statement::{Class, Outcome, QueryState, Statement, submit, unload};
+use crate::types::column::{Column, schema};
+
+/// Bytes of a CSV object from which the same query is better run as an UNLOAD.
+const LARGE_BYTES: u64 = 64 << 20;
+/// Endpoints of one result, whatever a client asks for.
+const MAX_ENDPOINTS: u16 = 64;
+
+impl Gateway {
+    /// Runs a query on the path that suits it.
+    pub(super) async fn run_query(
+        &self,
+        session: &Session,
+        sql: &str,
+        statement: &Statement,
+    ) -> Result<Finished, GatewayError> {
+        let key = Key::new(sql, session);
+        let described = match session.result_path {
+            ResultPath::Direct => self.described.get(&key).await.flatten(),
+            // What is wrong with the query is better said by the query itself.
+            ResultPath::Auto | ResultPath::Unload => self.described(session, sql).await.ok().flatten(),
+        };
+        let was_large = self.large.get(&key).await.is_some();
+        let chosen = path::choose(session.result_path, statement, described.as_deref(), was_large);
+        let chosen = match (chosen.choice, &described) {
+            (Choice::Unload, Some(described)) => {
+                match self.run_unload(session, &sql[..statement.end], described, chosen).await? {
+                    Ok(finished) => return Ok(finished),
+                    Err(instead) => instead,
+                }
+            }
+            _ => chosen,
+        };
+        self.run_direct(session, sql, described.as_deref(), chosen).await
+    }
+
+    /// Runs a query as an UNLOAD. Where Athena will not do that, and has read nothing for it, the choice is another one.
+    async fn run_unload(
+        &self,
+        session: &Session,
+        query: &str,
+        described: &Described,
+        chosen: Chosen,
+    ) -> Result<Result<Finished, Chosen>, GatewayError> {
+        let Some(output) = &described.output else { return Ok(Err(Chosen::direct("no output location"))) };
+        let expires_at = sweep::now() + self.settings.unload_ttl.as_secs() as i64;
+        let prefix = prefix::new(output, expires_at);
+        let text = match unload::wrap(query, &described.columns, &prefix) {
+            Ok(text) if text.len() <= submit::MAX_STATEMENT_BYTES => text,
+            Ok(_) => return Ok(Err(Chosen::direct("as an UNLOAD the statement would be too long"))),
+            Err(refused) => return Ok(Err(Chosen::direct(refused.to_string()))),
+        };
+        self.outputs.add(output);
+        let outcome = match self.run_to_end(session, &text, Some(&chosen)).await {
+            Ok(outcome) => outcome,
+            Err(refused) if refused.is_refusal() => {
+                tracing::info!(error = %refused, "UNLOAD refused, running the query directly");
+                return Ok(Err(Chosen::direct(format!("UNLOAD was refused: {refused}"))));
+            }
+            Err(error) => return Err(error.lines_up(unload::LINES_BEFORE)),
+        };
+        let read_error = |source| GatewayError::Read { query_id: outcome.id.clone(), source: Box::new(source) };
+        let Some(manifest) = outcome.manifest_location.clone() else {
+            let why = "Athena names no manifest of the files it wrote".to_owned();
+            return Err(read_error(ReadError::Object { location: prefix, why }));
+        };
+        let parts = match session.endpoints {
+            Some(asked @ 2..) => {
+                let files = manifest::files(&self.clients, &manifest, &prefix).await.map_err(read_error)?;
+                u32::from(asked.min(MAX_ENDPOINTS)).min(files.len().max(1) as u32)
+            }
+            _ => 1,
+        };
+        let columns: Arc<[Column]> = chosen.columns(&described.columns).into();
+        let handle = |part| ResultHandle {
+            columns: Some(Arc::clone(&columns)),
+            rows: Rows::Files { manifest: manifest.clone(), prefix: prefix.clone(), part, parts },
+            expires_at,
+            ..ResultHandle::of(&outcome)
+        };
+        let handles = (0..parts).map(handle).collect();
+        Ok(Ok(Finished { handles, schema: schema(&columns), outcome, update_count: None, chosen }))
+    }
+
+    /// Runs a statement as it is.
+    pub(super) async fn run_direct(
+        &self,
+        session: &Session,
+        sql: &str,
+        described: Option<&Described>,
+        chosen: Chosen,
+    ) -> Result<Finished, GatewayError> {
+        let outcome = self.run_to_end(session, sql, Some(&chosen)).await?;
+        let read_error = |source| GatewayError::Read { query_id: outcome.id.clone(), source: Box::new(source) };
+        let mut handle = ResultHandle::of(&outcome);
+        let page = Page::get(&self.clients, &handle.id, None).await.map_err(read_error)?;
+        let mut columns = page.columns().map_err(read_error)?;
+        if columns.iter().any(|column| column.data_type.is_nested()) && Statement::of(sql).class == Class::Query {
+            // A page does not say what is inside.
+            let asked = match described {
+                Some(_) => None,
+                None => Box::pin(self.described(session, sql)).await.ok().flatten(),
+            };
+            columns = chosen.columns(&with_inner_types(columns, described.or(asked.as_deref())));
+            handle.columns = Some(columns.clone().into());
+        }
+        let columns: Arc<[Column]> = columns.into();
+        let page = page.first(&columns, handle.has_header()).map_err(read_error)?;
+        handle.update_count = page.update_count;
+        if page.next_token.is_some() {
+            handle.rows = self.find_object(&outcome).await.map_err(read_error)?;
+            if matches!(handle.rows, Rows::Csv { size, .. } if size >= LARGE_BYTES) {
+                self.large.insert(Key::new(sql, session), ()).await;
+            }
+        }
+        let update_count = page.update_count;
+        self.first_pages.insert(handle.id.clone(), Arc::new(page)).await;
+        Ok(Finished { handles: vec![handle], schema: schema(&columns), outcome, update_count, chosen })
+    }
+
+    /// The CSV object of a larger result, if there is one and it may be read.
+    async fn find_object(&self, outcome: &Outcome) -> Result<Rows, ReadError> {
+        let Some(location) = outcome.output_location.as_ref().filter(|location| location.ends_with(".csv")) else {
+            return Ok(Rows::Pages);
+        };
+        match Object::find(&self.clients, location).await {
+            Ok(Object { size, etag, .. }) => Ok(Rows::Csv { location: location.clone(), size, etag }),
+            Err(error) if matches!(error.kind(), Kind::NotFound | Kind::PermissionDenied) => {
+                // Slower, but the same rows (athena-behaviour, section 3: an object may be missing).
+                tracing::warn!(query_id = outcome.id.as_str(), %error, "result object not readable, reading pages");
+                Ok(Rows::Pages)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Starts a statement and waits until it has succeeded. Dropping the future stops the query.
+    pub(super) async fn run_to_end(
+        &self,
+        session: &Session,
+        sql: &str,
+        chosen: Option<&Chosen>,
+    ) -> Result<Outcome, GatewayError> {
+        if sql.len() > submit::MAX_STATEMENT_BYTES {
+            return Err(GatewayError::TooLong(sql.len()));
+        }
+        let started = Instant::now();
+        // Whoever goes away while the query is started must not leave it running: the start goes on in a task of its
+        // own, and what it started is stopped when nobody takes it.
+        let (clients, stops, task_session, text) =
+            (self.clients.clone(), self.stops.clone(), session.clone(), sql.to_owned());
+        let starting = self.stops.spawn(async move {
+            let id = submit::start(&clients, &task_session, &text).await?;
+            Ok::<_, AwsError>(StopOnDrop::new(clients, stops, id.clone())).map(|guard| (id, guard))
+        });
+        let started_query = starting.await.map_err(|_| GatewayError::Stopping)?;
+        let (id, mut guard) =
+            started_query.map_err(|source| GatewayError::Aws { query_id: None, source: Arc::new(source) })?;
+        let aws = |source| GatewayError::Aws { query_id: Some(id.clone()), source: Arc::new(source) };
+        let outcome = tokio::select! {
+            outcome = self.poller.wait(&id) => outcome.map_err(aws)?,
+            () = self.shutdown.cancelled() => return Err(GatewayError::Stopping),
+        };
+        guard.disarm();
+        let reason = || outcome.reason.clone().unwrap_or_else(|| "Athena gives no reason".to_owned());
+        tracing::info!(
+            query_id = id.as_str(),
+            state = ?outcome.state,
+            scanned_bytes = outcome.scanned_bytes,
+            queue_ms = outcome.queue_ms,
+            total_ms = outcome.total_ms,
+            waited_ms = started.elapsed().as_millis() as u64,
+            result_path = chosen.map(|chosen| tracing::field::display(chosen.choice)),
+            result_path_reason = chosen.map(|chosen| chosen.why.as_str()),
+            "query finished"
+        );
+        match outcome.state {
+            QueryState::Failed => {
+                let (reason, error, scanned_bytes) = (reason(), outcome.error, outcome.scanned_bytes);
+                Err(GatewayError::Failed { query_id: id, reason, error, scanned_bytes })
+            }
+            QueryState::Cancelled => Err(GatewayError::Cancelled { query_id: id, reason: reason() }),
+            QueryState::Succeeded | QueryState::Queued | QueryState::Running => Ok(outcome),
+        }
+    }
+}
+
+/// How long a result can be fetched. Athena's own results live longer; handles do not have to.
+const RESULT_LIFETIME_SECONDS: i64 = 24 * 3600;
+
+impl ResultHandle {
+    fn of(outcome: &Outcome) -> Self {
+        Self {
+            id: outcome.id.clone(),
+            statement_type: outcome.statement_type.clone(),
+            substatement_type: outcome.substatement_type.clone(),
+            update_count: None,
+            columns: None,
+            rows: Rows::Pages,
+            expires_at: sweep::now() + RESULT_LIFETIME_SECONDS,
+        }
+    }
+}
+
+/// The columns of a page, with what is inside of nested ones from the query's description, as far as the two agree.
+fn with_inner_types(columns: Vec<Column>, described: Option<&Described>) -> Vec<Column> {
+    let Some(described) = described.filter(|described| described.columns.len() == columns.len()) else {
+        return columns;
+    };
+    let complete = |(column, described): (Column, &Column)| {
+        let same = column.data_type.base_name() == described.data_type.base_name();
+        if column.data_type.is_nested() && same { Column { data_type: described.data_type.clone(), ..column } } else { column }
+    };
+    columns.into_iter().zip(&described.columns).map(complete).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::AthenaType;
+
+    #[test]
+    fn inner_types_come_from_the_description_where_it_agrees() {
+        let column = |name: &str| Column::new("c", AthenaType::parse(name).expect("a type"));
+        let described = |name: &str| Some(Described { columns: vec![column(name)], output: None });
+        for (page, description, expected) in [
+            ("array", described("array(integer)"), "array(integer)"),
+            ("array", described("map(integer, integer)"), "array"),
+            ("decimal(5,2)", described("decimal(6,2)"), "decimal(5,2)"),
+            ("row", None, "row"),
+        ] {
+            assert_eq!(with_inner_types(vec![column(page)], description.as_ref()), [column(expected)]);
+        }
+        let two = Described { columns: vec![column("array(date)"); 2], output: None };
+        assert_eq!(with_inner_types(vec![column("array")], Some(&two)), [column("array")]);
+    }
+}

@@ -1,0 +1,116 @@
+//! An S3 object read by ranges: always the version that was there at first.
+
+use std::time::Duration;
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use bytes::Bytes;
+
+use super::ReadError;
+use crate::aws::{AwsError, Clients};
+
+/// How often a range is asked for when its bytes break off on the way.
+const ATTEMPTS: u32 = 3;
+/// Before the second attempt; twice as long before each one after.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// The place of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3Uri {
+    pub bucket: String,
+    pub key: String,
+}
+
+impl S3Uri {
+    /// Reads `s3://bucket/key`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (bucket, key) = text.strip_prefix("s3://")?.split_once('/')?;
+        (!bucket.is_empty() && !key.is_empty()).then(|| Self { bucket: bucket.to_owned(), key: key.to_owned() })
+    }
+}
+
+impl std::fmt::Display for S3Uri {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)
+    }
+}
+
+/// An object that is there, as it was when it was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    pub uri: S3Uri,
+    pub size: u64,
+    pub etag: Option<String>,
+}
+
+impl Object {
+    /// Looks at an object. The error of one that is missing has [`crate::error::Kind::NotFound`].
+    pub async fn find(clients: &Clients, location: &str) -> Result<Self, ReadError> {
+        let object_error = |why: &str| ReadError::Object { location: location.to_owned(), why: why.to_owned() };
+        let uri = S3Uri::parse(location).ok_or_else(|| object_error("not an s3:// location"))?;
+        let head = clients.s3.head_object().bucket(&uri.bucket).key(&uri.key).send().await;
+        // A HEAD has no body, so S3 cannot say NoSuchKey in it: 404 alone tells.
+        let head = head.map_err(|error| AwsError::new("s3:GetObject", error))?;
+        let size = u64::try_from(head.content_length().unwrap_or(-1));
+        let size = size.map_err(|_| object_error("S3 does not say how long it is"))?;
+        Ok(Self { uri, size, etag: head.e_tag().map(str::to_owned) })
+    }
+
+    /// Finds an object by reading its last bytes, of which there are `length` at most.
+    pub async fn find_tail(clients: &Clients, uri: S3Uri, length: u64) -> Result<(Self, Bytes), ReadError> {
+        let mut object = Self { uri, size: 0, etag: None };
+        let answer = object.get(clients, format!("bytes=-{length}")).await?;
+        // `bytes 100-163/164`
+        let size = answer.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
+        object.size = size.ok_or_else(|| object.error("S3 does not say how long it is"))?;
+        object.etag = answer.e_tag().map(str::to_owned);
+        let expected = length.min(object.size);
+        let bytes = object.body(answer, expected).await?;
+        Ok((object, bytes))
+    }
+
+    /// The bytes from `start` up to `end`.
+    pub async fn range(&self, clients: &Clients, start: u64, end: u64) -> Result<Bytes, ReadError> {
+        let mut pause = FIRST_PAUSE;
+        let mut attempt = 1;
+        loop {
+            let answer = self.get(clients, format!("bytes={start}-{}", end - 1)).await?;
+            if self.etag.is_some() && answer.e_tag() != self.etag.as_deref() {
+                return Err(self.error("it changed while it was read"));
+            }
+            match self.body(answer, end - start).await {
+                Err(error @ ReadError::Interrupted { .. }) if attempt < ATTEMPTS => {
+                    tracing::debug!(location = %self.uri, start, end, %error, "range is read again");
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn get(&self, clients: &Clients, range: String) -> Result<GetObjectOutput, ReadError> {
+        let call = clients.s3.get_object().bucket(&self.uri.bucket).key(&self.uri.key).range(range);
+        let answer = call.set_if_match(self.etag.clone()).send().await;
+        answer.map_err(|error| {
+            let error = AwsError::new("s3:GetObject", error);
+            // If-Match does not hold, or the range lies behind the end.
+            if matches!(error.status, 412 | 416) { self.error("it changed while it was read") } else { error.into() }
+        })
+    }
+
+    async fn body(&self, answer: GetObjectOutput, expected: u64) -> Result<Bytes, ReadError> {
+        let interrupted = |why| ReadError::Interrupted { location: self.uri.to_string(), why };
+        let body = answer.body.collect().await.map_err(|error| interrupted(format!("its bytes break off: {error}")))?;
+        let bytes = body.into_bytes();
+        if bytes.len() as u64 != expected {
+            return Err(interrupted(format!("{} of {expected} bytes came", bytes.len())));
+        }
+        Ok(bytes)
+    }
+
+    /// What is wrong with this object.
+    pub fn error(&self, why: impl Into<String>) -> ReadError {
+        ReadError::Object { location: self.uri.to_string(), why: why.into() }
+    }
+}
