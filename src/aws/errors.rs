@@ -1,9 +1,10 @@
 //! What an AWS call's error means, whichever service and operation it came from.
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::retry::ErrorKind;
 
 use crate::error::Kind;
 
@@ -37,7 +38,7 @@ impl AwsError {
             SdkError::ConstructionFailure(_) => {
                 (Kind::FailedPrecondition, format!("the call could not be made: {}", chain(error)))
             }
-            SdkError::DispatchFailure(failure) if failure.is_user() || failure.is_other() => {
+            SdkError::DispatchFailure(failure) if failure.is_user() || (failure.is_other() && !is_transient(failure)) => {
                 let text = chain(error);
                 let advice = "check region, profile and credentials (environment, ~/.aws, instance or container role)";
                 (Kind::FailedPrecondition, format!("the call could not be made: {text}; {advice}"))
@@ -62,6 +63,12 @@ impl AwsError {
     pub fn is_unsupported_operation(&self) -> bool {
         self.kind == Kind::Unimplemented
     }
+}
+
+/// A connection that broke: the credentials, too, are reported as some other kind of failure.
+fn is_transient(failure: &DispatchFailure) -> bool {
+    let kind = failure.as_connector_error().and_then(|error| error.as_other());
+    matches!(kind, Some(ErrorKind::TransientError))
 }
 
 fn chain<E>(error: SdkError<E, HttpResponse>) -> String

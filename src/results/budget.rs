@@ -1,7 +1,8 @@
 //! The memory that all readers of results share.
 //!
-//! Each stream has a small part of its own, so that every stream gets on, however slow the clients of the others are.
-//! The rest is lent out in fair shares: no stream has more of it than there would be for each if all wanted as much.
+//! Each stream has a small part of its own, so that every stream gets on, however slow the clients of the others are: half
+//! of the memory is for that. The other half is lent out in fair shares: no stream has more of it than there would be for
+//! each if all wanted as much.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use tokio::sync::Notify;
 /// What every stream has for itself, in bytes.
 pub const FLOOR: usize = 4 << 20;
 /// What one stream gets at most, in bytes: enough to keep a connection to S3 and all cores busy.
-const MOST: usize = 64 << 20;
+const MOST: usize = 40 << 20;
 /// How long a stream waits for memory that others hold.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -57,13 +58,13 @@ struct Held {
 
 impl Budget {
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Shared { limit: limit.max(FLOOR), state: Mutex::default(), freed: Notify::new() }))
+        Self(Arc::new(Shared { limit: limit.max(2 * FLOOR), state: Mutex::default(), freed: Notify::new() }))
     }
 
     /// A share for one more stream.
     pub fn share(&self) -> Result<Share, Exhausted> {
         let mut state = self.0.state();
-        if (state.streams.len() + 1) * FLOOR > self.0.limit {
+        if (state.streams.len() + 1) * FLOOR > self.0.limit.div_ceil(2) {
             return Err(Exhausted::Streams { streams: state.streams.len() });
         }
         let stream = state.next_stream;
@@ -85,6 +86,11 @@ impl Budget {
 }
 
 impl Shared {
+    /// What a stream can get if there is no other.
+    fn ever(&self) -> usize {
+        (FLOOR + self.limit / 2).min(MOST)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -119,7 +125,7 @@ impl Share {
     /// as the stream itself gives some back.
     pub async fn acquire(&self, least: usize, most: usize) -> Result<Grant, Exhausted> {
         let limit = self.0.budget.limit;
-        if least > limit.min(MOST.max(FLOOR)) {
+        if least > self.0.budget.ever() {
             return Err(Exhausted::TooLarge { needed: least, limit });
         }
         let waiting = async {
@@ -140,14 +146,13 @@ impl Share {
 
     /// The same for what has to be done at least, whether or not there is ever so much memory.
     pub async fn acquire_some(&self, least: usize, most: usize) -> Result<Grant, Exhausted> {
-        let ever = self.0.budget.limit.min(MOST);
-        self.acquire(least.min(ever), most).await
+        self.acquire(least.min(self.0.budget.ever()), most).await
     }
 
     fn grant(&self, least: usize, most: usize) -> Option<Grant> {
         let mut state = self.0.budget.state();
         let own = *state.streams.get(&self.0.stream)?;
-        let lendable = self.0.budget.limit - state.streams.len() * FLOOR;
+        let lendable = self.0.budget.limit / 2;
         let fair = (lendable / state.streams.len()).min(MOST - FLOOR);
         let left_of_floor = FLOOR - own.of_floor;
         let to_lend = fair.saturating_sub(own.lent).min(lendable.saturating_sub(state.lent));
@@ -200,35 +205,35 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_stream_leaves_the_others_their_floor_and_a_fair_share() {
-        let budget = Budget::new(16 * FLOOR);
+        let budget = Budget::new(8 * FLOOR);
         let slow = budget.share().expect("room");
         let held = slow.acquire(1, usize::MAX).await.expect("all it can get");
-        assert_eq!(held.bytes(), 16 * FLOOR);
+        assert_eq!(held.bytes(), 5 * FLOOR);
         let other = budget.share().expect("room");
         let own = other.acquire(FLOOR, usize::MAX).await.expect("its floor");
         assert_eq!(own.bytes(), FLOOR);
         assert!(now(other.acquire(1, 1)).is_none(), "it waits for its own memory");
         drop(held);
-        assert_eq!(other.acquire(1, usize::MAX).await.expect("its half").bytes(), 7 * FLOOR);
+        assert_eq!(other.acquire(1, usize::MAX).await.expect("its half").bytes(), 2 * FLOOR);
         drop((own, slow, other));
         assert_eq!((budget.held().0, budget.streams()), (0, 0));
     }
 
     #[tokio::test]
     async fn what_can_never_be_is_refused() {
-        let budget = Budget::new(2 * FLOOR);
+        let budget = Budget::new(4 * FLOOR);
         let shares = [budget.share().expect("room"), budget.share().expect("room")];
         assert!(matches!(budget.share(), Err(Exhausted::Streams { streams: 2 })));
-        assert!(matches!(shares[0].acquire(3 * FLOOR, 3 * FLOOR).await, Err(Exhausted::TooLarge { .. })));
+        assert!(matches!(shares[0].acquire(4 * FLOOR, 4 * FLOOR).await, Err(Exhausted::TooLarge { .. })));
         drop(shares);
         assert!(budget.share().is_ok());
     }
 
     #[tokio::test]
     async fn who_waits_is_woken() {
-        let budget = Budget::new(FLOOR);
+        let budget = Budget::new(2 * FLOOR);
         let share = budget.share().expect("room");
-        let first = share.acquire(FLOOR, FLOOR).await.expect("all of it");
+        let first = share.acquire(2 * FLOOR, 2 * FLOOR).await.expect("all of it");
         let second = share.clone();
         let waiting = tokio::spawn(async move { second.acquire(FLOOR, FLOOR).await.map(|grant| grant.bytes()) });
         tokio::task::yield_now().await;

@@ -57,34 +57,48 @@ impl Object {
 
     /// Finds an object by reading its last bytes, of which there are `length` at most.
     pub async fn find_tail(clients: &Clients, uri: S3Uri, length: u64) -> Result<(Self, Bytes), ReadError> {
-        let mut object = Self { uri, size: 0, etag: None };
-        let answer = object.get(clients, format!("bytes=-{length}")).await?;
-        // `bytes 100-163/164`
-        let size = answer.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
-        object.size = size.ok_or_else(|| object.error("S3 does not say how long it is"))?;
-        object.etag = answer.e_tag().map(str::to_owned);
-        let expected = length.min(object.size);
-        let bytes = object.body(answer, expected).await?;
-        Ok((object, bytes))
+        let unknown = Self { uri, size: 0, etag: None };
+        let found = |answer: &GetObjectOutput| {
+            // `bytes 100-163/164`
+            let size = answer.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
+            let size: u64 = size.ok_or_else(|| unknown.error("S3 does not say how long it is"))?;
+            let object = Self { uri: unknown.uri.clone(), size, etag: answer.e_tag().map(str::to_owned) };
+            Ok((object, length.min(size)))
+        };
+        unknown.read(clients, format!("bytes=-{length}"), found).await
     }
 
     /// The bytes from `start` up to `end`.
     pub async fn range(&self, clients: &Clients, start: u64, end: u64) -> Result<Bytes, ReadError> {
+        let same = |answer: &GetObjectOutput| match &self.etag {
+            Some(etag) if answer.e_tag() != Some(etag) => Err(self.error("it changed while it was read")),
+            _ => Ok(((), end - start)),
+        };
+        let ((), bytes) = self.read(clients, format!("bytes={start}-{}", end - 1), same).await?;
+        Ok(bytes)
+    }
+
+    /// Reads a range, again where its bytes break off on the way. `expect` tells from an answer how many there have to be.
+    async fn read<T>(
+        &self,
+        clients: &Clients,
+        range: String,
+        expect: impl Fn(&GetObjectOutput) -> Result<(T, u64), ReadError>,
+    ) -> Result<(T, Bytes), ReadError> {
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;
         loop {
-            let answer = self.get(clients, format!("bytes={start}-{}", end - 1)).await?;
-            if self.etag.is_some() && answer.e_tag() != self.etag.as_deref() {
-                return Err(self.error("it changed while it was read"));
-            }
-            match self.body(answer, end - start).await {
+            let answer = self.get(clients, range.clone()).await?;
+            let (facts, expected) = expect(&answer)?;
+            match self.body(answer, expected).await {
+                Ok(bytes) => return Ok((facts, bytes)),
                 Err(error @ ReadError::Interrupted { .. }) if attempt < ATTEMPTS => {
-                    tracing::debug!(location = %self.uri, start, end, %error, "range is read again");
+                    tracing::debug!(location = %self.uri, range, %error, "range is read again");
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                     attempt += 1;
                 }
-                result => return result,
+                Err(error) => return Err(error),
             }
         }
     }

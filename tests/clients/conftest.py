@@ -47,9 +47,9 @@ def start(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     started = []
 
-    def start(*arguments, home=home):
+    def start(*arguments, home=home, **more):
         env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ATHENA_FLIGHT_"))}
-        env |= {"XDG_DATA_HOME": str(home / "data"), "HOME": str(home)}
+        env |= {"XDG_DATA_HOME": str(home / "data"), "HOME": str(home)} | more
         process = Process(arguments, env, home / "log")
         process.home = home
         started.append(process)

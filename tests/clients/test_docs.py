@@ -1,4 +1,4 @@
-"""Every command and sample of the README is run."""
+"""Every command and sample of the README and of the page on results is run."""
 
 import os
 import re
@@ -13,11 +13,14 @@ import pytest
 from conftest import BINARY, ROOT
 
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+RESULTS = (ROOT / "docs" / "results.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README + RESULTS, flags=re.MULTILINE | re.DOTALL)
 PYTHON = [text for language, text in BLOCKS if language == "python"]
 COMMANDS = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
 # Run by whoever runs this test, and by a newcomer: the build itself, and all tests.
 ELSEWHERE = ["cargo run -- serve --demo", "make test"]
+# The comparison with peers: test_results.py runs it on less data and with the binary under test.
+PEERS = ["cargo build --release", "benches/peers/run --scale 0.1"]
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))
@@ -36,7 +39,7 @@ def test_the_first_commands_are_the_ones_ci_runs():
     assert "cargo run -- serve --demo" in (ROOT / "Makefile").read_text()
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ELSEWHERE])
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ELSEWHERE + PEERS])
 def test_command(command, demo, start, tmp_path):
     shop = tmp_path / "DIR" / "shop"
     shop.mkdir(parents=True)

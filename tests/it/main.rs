@@ -7,6 +7,7 @@ mod expressions;
 mod failures;
 mod fuzz;
 mod readers;
+mod results;
 mod server;
 mod statements;
 mod stop;

@@ -18,6 +18,7 @@ use tonic::transport::{Channel, Endpoint};
 
 pub struct Server {
     pub clients: Clients,
+    pub gateway: Arc<Gateway>,
     pub gateway_url: String,
     endpoint: std::net::SocketAddr,
     stop: CancellationToken,
@@ -28,19 +29,30 @@ impl Server {
     /// With the demo data as the default database.
     pub async fn demo() -> Self {
         let session = Session { database: Some("tpch".into()), ..Session::default() };
-        Self::start(true, session, Settings::default()).await
+        Self::start(true, session, Settings::default(), GatewaySettings::default()).await
     }
 
     pub async fn empty() -> Self {
-        Self::start(false, Session::default(), Settings::default()).await
+        Self::start(false, Session::default(), Settings::default(), GatewaySettings::default()).await
+    }
+
+    /// With the demo data, and a gateway that was told so.
+    pub async fn with_settings(settings: GatewaySettings) -> Self {
+        Self::start(true, Session::default(), Settings::default(), settings).await
     }
 
     /// With the demo data, and an endpoint that behaves as a document says.
     pub async fn with_behaviour(document: &str) -> Self {
-        Self::start(true, Session::default(), Settings::parse(document).expect("a document")).await
+        Self::start(true, Session::default(), Settings::parse(document).expect("a document"), GatewaySettings::default())
+            .await
     }
 
-    async fn start(with_demo: bool, session: Session, settings: Settings) -> Self {
+    async fn start(
+        with_demo: bool,
+        session: Session,
+        settings: Settings,
+        gateway_settings: GatewaySettings,
+    ) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let emulator = Emulator::open_with(data.path(), settings).expect("an empty data folder opens");
         if with_demo {
@@ -50,11 +62,21 @@ impl Server {
         let endpoint = emulator.listen("127.0.0.1:0", stop.clone()).await.expect("a free port");
         let clients = Clients::connect(&embedded(endpoint.url())).await;
         let endpoint = endpoint.address;
-        let gateway = Arc::new(Gateway::new(clients.clone(), session, GatewaySettings::default()));
+        let gateway = Arc::new(Gateway::new(clients.clone(), session, gateway_settings));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let listening = flight::serve(listener, gateway, stop.clone()).expect("a bound socket");
+        let listening = flight::serve(listener, Arc::clone(&gateway), stop.clone()).expect("a bound socket");
         let gateway_url = format!("http://{}", listening.address);
-        Self { clients, gateway_url, endpoint, stop, _data: data }
+        Self { clients, gateway, gateway_url, endpoint, stop, _data: data }
+    }
+
+    /// Makes the embedded endpoint behave as a document says from now on.
+    pub async fn behave(&self, document: &str) {
+        let length = document.len();
+        let request = format!(
+            "PUT /_athena-flight/behaviour HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{document}"
+        );
+        let answer = self.raw(request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
     }
 
     /// Sends bytes to the embedded endpoint and gives all it answers until it closes the connection.

@@ -404,9 +404,13 @@ impl Rewriter {
                 }
                 alias
             }
-            TableFactor::Derived { alias, sample, .. } => {
+            TableFactor::Derived { alias, sample, subquery, .. } => {
                 if sample.is_some() {
                     return refuse("TABLESAMPLE");
+                }
+                // The alias names the columns anew, so the same name twice inside of it is nobody's concern.
+                if alias.as_ref().is_some_and(|alias| !alias.columns.is_empty()) {
+                    self.name_output(&mut subquery.body);
                 }
                 alias
             }
