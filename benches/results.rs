@@ -90,7 +90,7 @@ fn decode(columns: &Arc<[Column]>, object: &Bytes) -> Vec<RecordBatch> {
         let chunk = object.slice(start..(start + CHUNK_BYTES).min(object.len()));
         let Some(piece) = cutter.cut(chunk).expect("Athena's CSV") else { continue };
         let mut decoder = Decoder::new(columns, piece);
-        while let Some(batch) = decoder.next().expect("Athena's CSV") {
+        while let Some(batch) = decoder.next_batch().expect("Athena's CSV") {
             batches.push(batch);
         }
     }
@@ -102,7 +102,8 @@ fn csv(criterion: &mut Criterion) {
     let object = object(&rows);
     let mut group = criterion.benchmark_group("csv");
     group.throughput(Throughput::Bytes(object.len() as u64)).sample_size(20);
-    let count = |batches: &[RecordBatch]| assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), rows.len());
+    let count =
+        |batches: &[RecordBatch]| assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), rows.len());
     group.bench_function("athena-flight", |bencher| bencher.iter(|| count(&black_box(decode(&columns, &object)))));
     let schema = schema(&columns);
     group.bench_function("arrow-csv", |bencher| {

@@ -248,6 +248,16 @@ def finished(athena, sql):
         time.sleep(POLL_SECONDS)
 
 
+def remove_results(endpoint):
+    """The next contender needs the disk."""
+    import boto3
+
+    s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+    bucket, prefix = STAGING.removeprefix("s3://").split("/", 1)
+    while objects := s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents"):
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": item["Key"]} for item in objects]})
+
+
 def point_pyarrow_at(endpoint, fs):
     """pyarrow's file system takes its endpoint from its arguments alone, which PyAthena does not pass on."""
     if not isinstance(fs.S3FileSystem, functools.partial):
@@ -321,6 +331,7 @@ def main():
         "client_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "types": types(rows),
     }
+    remove_results(arguments.endpoint)
     print(json.dumps(result))
 
 

@@ -38,7 +38,9 @@ impl AwsError {
             SdkError::ConstructionFailure(_) => {
                 (Kind::FailedPrecondition, format!("the call could not be made: {}", chain(error)))
             }
-            SdkError::DispatchFailure(failure) if failure.is_user() || (failure.is_other() && !is_transient(failure)) => {
+            SdkError::DispatchFailure(failure)
+                if failure.is_user() || (failure.is_other() && !is_transient(failure)) =>
+            {
                 let text = chain(error);
                 let advice = "check region, profile and credentials (environment, ~/.aws, instance or container role)";
                 (Kind::FailedPrecondition, format!("the call could not be made: {text}; {advice}"))

@@ -121,7 +121,7 @@ impl FlightSql {
             Command::CommandGetXdbcTypeInfo(command) => xdbc_types::rows(command)?,
             other => return Err(command::unimplemented(&other, "it is not a ticket of this server")),
         };
-        Ok(encode::one_batch(batch))
+        encode::one_batch(batch)
     }
 
     async fn act(&self, session: &Session, action: Action) -> Result<Vec<Bytes>, Status> {

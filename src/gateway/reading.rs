@@ -88,9 +88,7 @@ fn count(handle: &ResultHandle, schema: &SchemaRef) -> Option<RecordBatch> {
 }
 
 fn object(location: &str, size: u64, etag: Option<String>) -> Result<Object, ReadError> {
-    let uri = S3Uri::parse(location).ok_or_else(|| ReadError::Object {
-        location: location.to_owned(),
-        why: "not an s3:// location".to_owned(),
-    })?;
+    let uri = S3Uri::parse(location)
+        .ok_or_else(|| ReadError::Object { location: location.to_owned(), why: "not an s3:// location".to_owned() })?;
     Ok(Object { uri, size, etag })
 }

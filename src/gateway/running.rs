@@ -9,7 +9,7 @@ use crate::error::Kind;
 use crate::results::ReadError;
 use crate::results::object::Object;
 use crate::results::pages::Page;
-use crate::results::path::{self, Chosen, Choice, Described, ResultPath};
+use crate::results::path::{self, Choice, Chosen, Described, ResultPath};
 use crate::results::unload::{manifest, prefix, sweep};
 use crate::session::Session;
 use crate::statement::stop::StopOnDrop;
@@ -224,7 +224,11 @@ fn with_inner_types(columns: Vec<Column>, described: Option<&Described>) -> Vec<
     };
     let complete = |(column, described): (Column, &Column)| {
         let same = column.data_type.base_name() == described.data_type.base_name();
-        if column.data_type.is_nested() && same { Column { data_type: described.data_type.clone(), ..column } } else { column }
+        if column.data_type.is_nested() && same {
+            Column { data_type: described.data_type.clone(), ..column }
+        } else {
+            column
+        }
     };
     columns.into_iter().zip(&described.columns).map(complete).collect()
 }

@@ -20,9 +20,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// There is no memory for a stream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Exhausted {
-    #[error("{streams} results are being read already: there is no memory for another one; try again, or raise --memory-limit")]
+    #[error(
+        "{streams} results are being read already: there is no memory for another one; try again, or raise --memory-limit"
+    )]
     Streams { streams: usize },
-    #[error("reading this result takes {needed} bytes at once, the memory for all results is {limit}: raise --memory-limit")]
+    #[error(
+        "reading this result takes {needed} bytes at once, the memory for all results is {limit}: raise --memory-limit"
+    )]
     TooLarge { needed: usize, limit: usize },
     #[error("other results held the memory for {seconds} s; try again, or raise --memory-limit", seconds = PATIENCE.as_secs())]
     Busy,
@@ -128,20 +132,23 @@ impl Share {
         if least > self.0.budget.ever() {
             return Err(Exhausted::TooLarge { needed: least, limit });
         }
-        let waiting = async {
-            loop {
-                let freed = self.0.budget.freed.notified();
-                if let Some(grant) = self.grant(least, most) {
-                    return grant;
-                }
-                freed.await;
+        loop {
+            let freed = self.0.budget.freed.notified();
+            if let Some(grant) = self.grant(least, most) {
+                return Ok(grant);
             }
-        };
-        // A stream whose client is slow waits for itself, which may take as long as it likes.
-        if least <= FLOOR {
-            return Ok(waiting.await);
+            // A stream whose client is slow waits for itself, which may take as long as it likes.
+            if self.holds_something() {
+                freed.await;
+            } else {
+                tokio::time::timeout(PATIENCE, freed).await.map_err(|_| Exhausted::Busy)?;
+            }
         }
-        tokio::time::timeout(PATIENCE, waiting).await.map_err(|_| Exhausted::Busy)
+    }
+
+    fn holds_something(&self) -> bool {
+        let state = self.0.budget.state();
+        state.streams.get(&self.0.stream).is_some_and(|held| held.of_floor + held.lent > 0)
     }
 
     /// The same for what has to be done at least, whether or not there is ever so much memory.
@@ -165,10 +172,9 @@ impl Share {
         state.lent += held.lent;
         state.held += bytes;
         state.most_held = state.most_held.max(state.held);
-        state.streams.insert(
-            self.0.stream,
-            Held { of_floor: own.of_floor + held.of_floor, lent: own.lent + held.lent },
-        );
+        state
+            .streams
+            .insert(self.0.stream, Held { of_floor: own.of_floor + held.of_floor, lent: own.lent + held.lent });
         Some(Grant { share: Arc::clone(&self.0), held })
     }
 }

@@ -81,7 +81,7 @@ struct Records {
 
 impl in_order::Piece for Records {
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, ReadError> {
-        Ok(self.decoder.next()?)
+        Ok(self.decoder.next_batch()?)
     }
 }
 

@@ -61,7 +61,8 @@ impl Page {
 
     /// The columns as far as a page knows them: of nested types nothing but that they are nested.
     pub fn columns(&self) -> Result<Vec<Column>, ReadError> {
-        let infos = self.0.result_set().and_then(|set| set.result_set_metadata()).map(|metadata| metadata.column_info());
+        let infos =
+            self.0.result_set().and_then(|set| set.result_set_metadata()).map(|metadata| metadata.column_info());
         let columns = infos.unwrap_or_default().iter().map(|info| {
             let data_type = AthenaType::from_column_info(info.r#type(), info.precision(), info.scale())
                 .map_err(|fault| ReadError::Type { column: info.name().to_owned(), fault })?;

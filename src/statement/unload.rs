@@ -88,9 +88,7 @@ fn carried(data_type: &AthenaType) -> Option<AthenaType> {
             fields
                 .iter()
                 .enumerate()
-                .map(|(i, field)| {
-                    Some(RowField { name: Some(format!("f{i}")), data_type: carried(&field.data_type)? })
-                })
+                .map(|(i, field)| Some(RowField { name: Some(format!("f{i}")), data_type: carried(&field.data_type)? }))
                 .collect::<Option<_>>()?,
         )),
         Json | TimestampWithTimeZone(_) | Array(None) | Map(None) | Row(None) | Other(_) => return None,
@@ -121,9 +119,9 @@ mod tests {
         "
         );
         let text = wrapped(&["array(row(integer, \"A\" uuid, a timestamp(6)))", "map(varchar(3), bigint)"]);
-        assert!(text.expect("carried").contains(
-            "CAST(c0 AS array(row(f0 integer, f1 varchar, f2 varchar))) AS c0, c1\n"
-        ));
+        assert!(
+            text.expect("carried").contains("CAST(c0 AS array(row(f0 integer, f1 varchar, f2 varchar))) AS c0, c1\n")
+        );
     }
 
     #[test]

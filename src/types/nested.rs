@@ -147,9 +147,7 @@ impl NestedBuilder {
     /// The values so far as an array; the builder starts anew.
     pub fn finish(&mut self) -> Result<ArrayRef, Misfit> {
         let nulls = self.nulls.finish();
-        let taken = |offsets: &mut Vec<i32>| {
-            OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(offsets, vec![0])))
-        };
+        let taken = |offsets: &mut Vec<i32>| OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(offsets, vec![0])));
         Ok(match &mut self.shape {
             Shape::List { field, offsets, element } => {
                 Arc::new(ListArray::new(Arc::clone(field), taken(offsets), element.finish()?, nulls))
@@ -173,6 +171,10 @@ impl NestedBuilder {
     /// The number of values so far.
     pub fn len(&self) -> usize {
         self.nulls.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Bytes that the values so far take, about.

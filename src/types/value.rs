@@ -306,7 +306,7 @@ fn days(year: u32, month: u32, day: u32) -> Option<i32> {
     const LENGTHS: [u8; 16] = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0, 0, 0];
     /// Days of a year before a month, if February has 28.
     const BEFORE: [u16; 16] = [0, 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 0, 0, 0];
-    let leap = year & 3 == 0 && (year % 25 != 0 || year & 15 == 0);
+    let leap = year & 3 == 0 && (!year.is_multiple_of(25) || year & 15 == 0);
     let month_index = (month & 15) as usize;
     let length = u32::from(LENGTHS[month_index]) + u32::from(leap && month == 2);
     if month > 12 || day == 0 || day > length {
@@ -343,7 +343,9 @@ mod tests {
             day = day.succ_opt().expect("a day after");
         }
         assert_eq!(day, NaiveDate::from_ymd_opt(10_000, 1, 1).expect("a day"));
-        for (year, month, day) in [(1900, 2, 29), (2001, 2, 29), (2026, 4, 31), (2026, 0, 1), (2026, 13, 1), (2026, 1, 0)] {
+        for (year, month, day) in
+            [(1900, 2, 29), (2001, 2, 29), (2026, 4, 31), (2026, 0, 1), (2026, 13, 1), (2026, 1, 0)]
+        {
             assert_eq!(days(year, month, day), None);
         }
     }

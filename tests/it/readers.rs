@@ -177,7 +177,11 @@ const TYPES: &[(&str, &[&str])] = &[
     ("time(6)", &["TIME '23:59:59.999999'"]),
     (
         "timestamp(3)",
-        &["TIMESTAMP '9999-12-31 23:59:59.999'", "TIMESTAMP '0001-01-01 00:00:00.000'", "TIMESTAMP '1969-12-31 23:59:59.001'"],
+        &[
+            "TIMESTAMP '9999-12-31 23:59:59.999'",
+            "TIMESTAMP '0001-01-01 00:00:00.000'",
+            "TIMESTAMP '1969-12-31 23:59:59.001'",
+        ],
     ),
     ("timestamp(6)", &["TIMESTAMP '9999-12-31 23:59:59.999999'", "TIMESTAMP '1677-01-01 00:00:00.000001'"]),
     (
@@ -197,8 +201,10 @@ const TYPES: &[(&str, &[&str])] = &[
     ("row(integer, boolean)", &["ROW(1, true)"]),
     (
         "array(row(t timestamp(3), m map(bigint, array(tinyint))))",
-        &["ARRAY[CAST(ROW(TIMESTAMP '2026-01-02 03:04:05.678', MAP(ARRAY[BIGINT '7'], ARRAY[ARRAY[TINYINT '1', NULL]])) \
-           AS row(t timestamp(3), m map(bigint, array(tinyint)))), NULL]"],
+        &[
+            "ARRAY[CAST(ROW(TIMESTAMP '2026-01-02 03:04:05.678', MAP(ARRAY[BIGINT '7'], ARRAY[ARRAY[TINYINT '1', NULL]])) \
+           AS row(t timestamp(3), m map(bigint, array(tinyint)))), NULL]",
+        ],
     ),
     ("row(x row(y row(z varchar)))", &["CAST(ROW(ROW(ROW('deep'))) AS row(x row(y row(z varchar))))"]),
 ];
@@ -241,7 +247,10 @@ async fn every_type_and_every_extreme_is_the_same_by_every_reader() {
     let server = Server::empty().await;
     let mut wrong = Vec::new();
     for (data_type, examples) in TYPES {
-        let rows = examples.iter().enumerate().map(|(i, value)| format!("SELECT {i} AS id, CAST({value} AS {data_type}) AS v"));
+        let rows = examples
+            .iter()
+            .enumerate()
+            .map(|(i, value)| format!("SELECT {i} AS id, CAST({value} AS {data_type}) AS v"));
         let sql = format!("{}\nUNION ALL SELECT 99, NULL", rows.collect::<Vec<_>>().join("\nUNION ALL "));
         let checked = std::panic::AssertUnwindSafe(agree(&server, &sql)).catch_unwind().await;
         match checked {

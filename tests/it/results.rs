@@ -78,7 +78,8 @@ async fn the_path_follows_from_the_query_and_is_told() {
     }
     let error = info(&server, "SELECT 1", &[("x-athena-result-path", "fast")]).await.expect_err("no such path");
     assert!(error.contains("auto, direct, unload"), "{error}");
-    let error = info(&server, "SELECT nothing", &[("x-athena-result-path", "unload")]).await.expect_err("no such column");
+    let error =
+        info(&server, "SELECT nothing", &[("x-athena-result-path", "unload")]).await.expect_err("no such column");
     assert!(error.contains("line 1:8"), "{error}");
 }
 
@@ -122,7 +123,8 @@ async fn a_query_that_gave_a_large_result_is_unloaded_the_next_time() {
 #[tokio::test]
 async fn several_endpoints_only_for_those_who_ask() {
     let server = Server::demo().await;
-    let sql = "SELECT l_orderkey * 10 + l_linenumber AS k FROM tpch.lineitem UNION ALL SELECT -o_orderkey FROM tpch.orders";
+    let sql =
+        "SELECT l_orderkey * 10 + l_linenumber AS k FROM tpch.lineitem UNION ALL SELECT -o_orderkey FROM tpch.orders";
     let one = info(&server, sql, &[("x-athena-result-path", "unload")]).await.expect("a result");
     assert_eq!(one.endpoint.len(), 1);
     let headers = [("x-athena-result-path", "unload"), ("x-athena-endpoints", "8")];
@@ -234,11 +236,22 @@ async fn objects_that_changed_are_never_read_as_the_old_ones() {
         let listed = buckets.list_objects_v2().bucket("athena-flight-results").send().await.expect("a list");
         let suffix = if path == "direct" { ".csv" } else { "" };
         let newest = listed.contents().iter().filter_map(|object| object.key()).filter(|key| {
-            if path == "direct" { key.ends_with(suffix) && !key.contains("manifest") } else { key.contains("athena-flight-unload/") }
+            if path == "direct" {
+                key.ends_with(suffix) && !key.contains("manifest")
+            } else {
+                key.contains("athena-flight-unload/")
+            }
         });
         for key in newest {
             let garbage = b"garbage".repeat(1000);
-            buckets.put_object().bucket("athena-flight-results").key(key).body(garbage.into()).send().await.expect("a put");
+            buckets
+                .put_object()
+                .bucket("athena-flight-results")
+                .key(key)
+                .body(garbage.into())
+                .send()
+                .await
+                .expect("a put");
         }
         let error = rows(&server, &result, 0).await.expect_err("it is another object");
         let expected = if path == "direct" { "changed while it was read" } else { "not Parquet that can be read" };
@@ -357,7 +370,11 @@ async fn files_that_are_not_the_results_are_refused() {
     for (file, columns, expected) in [
         (good.clone(), vec![Column::new("d", AthenaType::Date)], "column \"d\", row 3: \"no day\" is not a date"),
         (good.clone(), vec![time("a"), time("b")], "it has 1 columns, the result has 2"),
-        (good.clone(), vec![Column::new("l", AthenaType::parse("array(date)").expect("a type"))], "column \"l\", row 1"),
+        (
+            good.clone(),
+            vec![Column::new("l", AthenaType::parse("array(date)").expect("a type"))],
+            "column \"l\", row 1",
+        ),
         (good[..good.len() - 5].to_vec(), vec![time("a")], "not Parquet"),
         (broken, vec![Column::new("v", AthenaType::Varchar(None))], "not Parquet"),
         (b"PAR1".to_vec(), vec![time("a")], "not Parquet"),
@@ -374,12 +391,14 @@ async fn files_that_are_not_the_results_are_refused() {
 #[tokio::test]
 async fn files_whose_time_is_over_are_removed_and_nothing_else() {
     let server = Server::demo().await;
-    let info = info(&server, "SELECT * FROM tpch.nation", &[("x-athena-result-path", "unload")]).await.expect("a result");
+    let info =
+        info(&server, "SELECT * FROM tpch.nation", &[("x-athena-result-path", "unload")]).await.expect("a result");
     let output = "s3://athena-flight-results/";
     let foreign = "athena-flight-unload/1-abc-00000000/theirs";
     put(&server, foreign, b"theirs".to_vec()).await;
     let old = prefix::new(output, sweep::now() - 1);
-    put(&server, &format!("{}a/b", old.strip_prefix("s3://athena-flight-results/").expect("ours")), b"ours".to_vec()).await;
+    put(&server, &format!("{}a/b", old.strip_prefix("s3://athena-flight-results/").expect("ours")), b"ours".to_vec())
+        .await;
 
     assert_eq!(sweep::sweep(&server.clients, output, sweep::now()).await, Ok(1));
     assert!(!rows(&server, &info, 0).await.expect("its time is not over").is_empty());

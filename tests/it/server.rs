@@ -43,16 +43,16 @@ impl Server {
 
     /// With the demo data, and an endpoint that behaves as a document says.
     pub async fn with_behaviour(document: &str) -> Self {
-        Self::start(true, Session::default(), Settings::parse(document).expect("a document"), GatewaySettings::default())
-            .await
+        Self::start(
+            true,
+            Session::default(),
+            Settings::parse(document).expect("a document"),
+            GatewaySettings::default(),
+        )
+        .await
     }
 
-    async fn start(
-        with_demo: bool,
-        session: Session,
-        settings: Settings,
-        gateway_settings: GatewaySettings,
-    ) -> Self {
+    async fn start(with_demo: bool, session: Session, settings: Settings, gateway_settings: GatewaySettings) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let emulator = Emulator::open_with(data.path(), settings).expect("an empty data folder opens");
         if with_demo {

@@ -49,9 +49,7 @@ pub fn handle(ticket: ResultTicket) -> Option<ResultHandle> {
         columns: columns.filter(|columns| !columns.is_empty()).map(Into::into),
         rows: match ticket.rows {
             None => Rows::Pages,
-            Some(result_ticket::Rows::Csv(csv)) => {
-                Rows::Csv { location: csv.location, size: csv.size, etag: csv.etag }
-            }
+            Some(result_ticket::Rows::Csv(csv)) => Rows::Csv { location: csv.location, size: csv.size, etag: csv.etag },
             Some(result_ticket::Rows::Files(messages::UnloadFiles { manifest, prefix, part, parts })) => {
                 Rows::Files { manifest, prefix, part, parts }
             }

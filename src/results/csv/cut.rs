@@ -62,18 +62,20 @@ impl Cutter {
 
 /// Where the first record ends.
 fn first_end(text: &[u8], mut inside: bool) -> Option<usize> {
-    memchr2_iter(b'"', b'\n', text).find(|at| {
-        inside ^= text[*at] == b'"';
-        text[*at] == b'\n' && !inside
-    })
-    .map(|at| at + 1)
+    memchr2_iter(b'"', b'\n', text)
+        .find(|at| {
+            inside ^= text[*at] == b'"';
+            text[*at] == b'\n' && !inside
+        })
+        .map(|at| at + 1)
 }
 
 /// Where the last record that has ended ends, looked for from the end of the text.
 fn last_end(text: &[u8], mut inside: bool) -> Option<usize> {
-    memrchr2_iter(b'"', b'\n', text).find(|at| {
-        inside ^= text[*at] == b'"';
-        text[*at] == b'\n' && !inside
-    })
-    .map(|at| at + 1)
+    memrchr2_iter(b'"', b'\n', text)
+        .find(|at| {
+            inside ^= text[*at] == b'"';
+            text[*at] == b'\n' && !inside
+        })
+        .map(|at| at + 1)
 }

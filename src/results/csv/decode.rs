@@ -46,7 +46,7 @@ impl Decoder {
     }
 
     /// The next batch; `None` after the last.
-    pub fn next(&mut self) -> Result<Option<RecordBatch>, RowFault> {
+    pub fn next_batch(&mut self) -> Result<Option<RecordBatch>, RowFault> {
         while let Some((text, mut at)) = self.texts.pop() {
             if self.header_pending {
                 self.header_pending = false;
@@ -257,7 +257,7 @@ mod tests {
             let Some(piece) = cutter.cut(Bytes::copy_from_slice(piece))? else { continue };
             let mut decoder = Decoder::new(&columns, piece);
             let before = rows;
-            while let Some(batch) = decoder.next().map_err(|fault| fault.after(before))? {
+            while let Some(batch) = decoder.next_batch().map_err(|fault| fault.after(before))? {
                 rows += batch.num_rows() as u64;
                 batches.push(batch);
             }

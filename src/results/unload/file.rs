@@ -138,11 +138,13 @@ impl RowGroup {
         }
         let lengths = || chunks.iter().map(|chunk| chunk.end - chunk.start);
         // What is being decoded, whether or not it is fetched as a whole.
-        let decoded: u64 = row_group.columns().iter().map(|c| (c.uncompressed_size().max(0) as u64).min(PAGE_BYTES)).sum();
+        let decoded: u64 =
+            row_group.columns().iter().map(|c| (c.uncompressed_size().max(0) as u64).min(PAGE_BYTES)).sum();
         let windows: u64 = lengths().map(|length| length.min(SMALL_WINDOW)).sum();
         let whole: u64 = lengths().sum();
         let batches = 2 * BATCH_BYTES as u64;
-        let grant = share.acquire_some((decoded + windows + batches) as usize, (decoded + whole + batches) as usize).await?;
+        let grant =
+            share.acquire_some((decoded + windows + batches) as usize, (decoded + whole + batches) as usize).await?;
         let memory = (grant.bytes() as u64).saturating_sub(decoded + batches).max(windows);
         let source = RowGroupBytes::start(bytes, &chunks, memory);
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source.clone(), metadata.clone())
@@ -160,11 +162,8 @@ fn batch_rows(row_group: &RowGroupMetaData, schema: &Schema) -> usize {
     let rows = usize::try_from(row_group.num_rows()).unwrap_or_default().max(1);
     let written = row_group.columns().iter().map(|c| usize::try_from(c.uncompressed_size()).unwrap_or_default());
     let variable: usize = written.sum::<usize>() / rows;
-    let fixed: usize = schema
-        .fields()
-        .iter()
-        .map(|field| field.data_type().primitive_width().unwrap_or(SMALL_VALUE))
-        .sum();
+    let fixed: usize =
+        schema.fields().iter().map(|field| field.data_type().primitive_width().unwrap_or(SMALL_VALUE)).sum();
     (BATCH_BYTES / fixed.max(variable).max(1)).clamp(64, MAX_BATCH_ROWS)
 }
 

@@ -124,11 +124,13 @@ impl RowGroupBytes {
         match parts.len() {
             _ if found as u64 != length => Err(file.object.error("its pages do not follow each other")),
             1 => Ok(parts.remove(0)),
-            _ => Ok(parts.iter().fold(BytesMut::with_capacity(found), |mut all, part| {
-                all.extend_from_slice(part);
-                all
-            })
-            .freeze()),
+            _ => Ok(parts
+                .iter()
+                .fold(BytesMut::with_capacity(found), |mut all, part| {
+                    all.extend_from_slice(part);
+                    all
+                })
+                .freeze()),
         }
     }
 }
@@ -199,9 +201,12 @@ pub struct Headers {
 impl Read for Headers {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         if self.bytes.is_empty() {
-            let ends = self.of.0.columns.iter().map(|column| {
-                column.lock().unwrap_or_else(PoisonError::into_inner).range.clone()
-            });
+            let ends = self
+                .of
+                .0
+                .columns
+                .iter()
+                .map(|column| column.lock().unwrap_or_else(PoisonError::into_inner).range.clone());
             let end = ends.into_iter().find(|range| range.contains(&self.next)).map_or(self.next, |range| range.end);
             let length = HEADER_BYTES.min(end - self.next);
             if length == 0 {

@@ -78,9 +78,8 @@ async fn remove(clients: &Clients, bucket: &str, folder: &str) -> Result<usize, 
         // What is removed is not listed again: the first page is always the next one.
         let page = clients.s3.list_objects_v2().bucket(bucket).prefix(folder).send().await;
         let page = page.map_err(|error| AwsError::new("s3:ListBucket", error))?;
-        let objects = page.contents().iter().filter_map(|object| {
-            ObjectIdentifier::builder().key(object.key()?).build().ok()
-        });
+        let objects =
+            page.contents().iter().filter_map(|object| ObjectIdentifier::builder().key(object.key()?).build().ok());
         let objects: Vec<_> = objects.collect();
         if objects.is_empty() {
             return Ok(removed);

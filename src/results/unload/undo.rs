@@ -52,7 +52,9 @@ fn convert(array: &ArrayRef, data_type: &AthenaType) -> Result<ArrayRef, Misfit>
         (data_type, found) if *found == data_type.arrow() => Ok(Arc::clone(array)),
         (data_type, DataType::Utf8) => {
             let mut builder = ColumnBuilder::new(data_type);
-            builder.append_all(array.as_string::<i32>().iter().map(|text| text.map(|text| Cell::alone(text.as_bytes()))))?;
+            builder.append_all(
+                array.as_string::<i32>().iter().map(|text| text.map(|text| Cell::alone(text.as_bytes()))),
+            )?;
             builder.finish()
         }
         // Narrow integers are wider in files, and times come in other units.
@@ -63,7 +65,10 @@ fn convert(array: &ArrayRef, data_type: &AthenaType) -> Result<ArrayRef, Misfit>
                 || matches!(
                     (found, data_type),
                     (DataType::Timestamp(_, None), AthenaType::Timestamp(_))
-                        | (DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..), AthenaType::Decimal { .. })
+                        | (
+                            DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..),
+                            AthenaType::Decimal { .. }
+                        )
                         | (DataType::Null, _)
                 );
             let cast = if same_kind { cast_with_options(array, &data_type.arrow(), &exact).ok() } else { None };
