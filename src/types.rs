@@ -9,7 +9,7 @@
 //! | [`nested`] | the text of arrays, maps and rows, where it can be read back |
 //! | [`cell`] | a text inside of a larger one, read whole words at a time |
 //! | [`builder`] | many values' texts → an Arrow array |
-//! | [`column`] | a result's columns, and their schema |
+//! | [`mod@column`] | a result's columns, and their schema |
 
 pub mod arrow;
 pub mod builder;

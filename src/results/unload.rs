@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`prefix`] | where a query's files go, and when they may be removed |
 //! | [`manifest`] | which files there are |
-//! | [`file`] | one file: its footer, its row groups |
+//! | [`mod@file`] | one file: its footer, its row groups |
 //! | [`segments`] | a row group's bytes, fetched while they are read |
 //! | [`undo`] | arrays of the files → arrays of the result |
 //! | [`sweep`] | removes files whose time is over |
