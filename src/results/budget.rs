@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 /// What every stream has for itself, in bytes.
 pub const FLOOR: usize = 4 << 20;
 /// What one stream gets at most, in bytes: enough to keep a connection to S3 and all cores busy.
-const MOST: usize = 40 << 20;
+const MOST: usize = 32 << 20;
 /// How long a stream waits for memory that others hold.
 const PATIENCE: Duration = Duration::from_secs(60);
 

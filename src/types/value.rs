@@ -5,8 +5,9 @@
 
 use std::str::from_utf8;
 
-use super::cell::Cell;
 use chrono::{LocalResult, NaiveDate, NaiveDateTime, TimeZone, Utc};
+
+use super::cell::Cell;
 
 /// Why a value's text is not a value of its column.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
