@@ -20,7 +20,7 @@ pub type DataStream = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Se
 /// too.
 ///
 /// Not by the crate's encoder: it begins every message with an empty buffer, which grows and is copied until the batch is
-/// in it, a third of what sending a large result costs the server.
+/// in it, a quarter of what a large result costs the server.
 pub fn data<S>(
     schema: SchemaRef,
     batches: S,
