@@ -206,7 +206,7 @@ impl Gateway {
         match describe::columns(&lines) {
             Ok(columns) => {
                 let output = finished.outcome.output_location.as_deref().and_then(prefix::output_of);
-                Ok(Some(Arc::new(Described { columns, output: output.map(str::to_owned) })))
+                Ok(Some(Arc::new(Described::new(columns, output.map(str::to_owned)))))
             }
             // The statement is sound, only its plan is written in a way we cannot read: it can still be run.
             Err(unreadable) => {

@@ -8,7 +8,7 @@
 //! | [`config`] | options from file, environment and flags, checked together |
 //! | [`telemetry`] | logs |
 //! | [`flight`] | Flight SQL, the only place that knows gRPC |
-//! | [`session`] | who asks, and where names are looked up |
+//! | [`session`] | who asks, where names are looked up, how rows are wanted |
 //! | [`gateway`] | run, describe, fetch, cancel: without a word of gRPC |
 //! | [`catalog`] | catalogs, databases, tables from Glue and Athena, cached |
 //! | [`statement`] | a statement told apart, started, waited for, stopped, described |

@@ -2,6 +2,9 @@
 
 use crate::results::path::ResultPath;
 
+/// Endpoints of one result, whatever a client asks for.
+pub const MAX_ENDPOINTS: u16 = 64;
+
 /// What a statement is run with. Each `None` is left to Athena: its default catalog, the workgroup's output location.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Session {

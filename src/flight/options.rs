@@ -10,7 +10,7 @@ use arrow::ipc::CompressionType;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
-use crate::session::Session;
+use crate::session::{MAX_ENDPOINTS, Session};
 
 const RESULT_PATH: &str = "x-athena-result-path";
 const ENDPOINTS: &str = "x-athena-endpoints";
@@ -23,8 +23,9 @@ pub fn session(server: &Session, headers: &MetadataMap) -> Result<Session, Statu
         session.result_path = path.parse().map_err(|why| refused(RESULT_PATH, why))?;
     }
     if let Some(count) = value(headers, ENDPOINTS)? {
-        let count = count.parse().ok().filter(|count| (1..=64).contains(count));
-        session.endpoints = Some(count.ok_or_else(|| refused(ENDPOINTS, "it is not a number from 1 to 64"))?);
+        let count = count.parse().ok().filter(|count| (1..=MAX_ENDPOINTS).contains(count));
+        session.endpoints =
+            Some(count.ok_or_else(|| refused(ENDPOINTS, format!("it is not a number from 1 to {MAX_ENDPOINTS}")))?);
     }
     Ok(session)
 }

@@ -11,15 +11,13 @@ use crate::results::object::Object;
 use crate::results::pages::Page;
 use crate::results::path::{self, Choice, Chosen, Described, ResultPath};
 use crate::results::unload::{manifest, prefix, sweep};
-use crate::session::Session;
+use crate::session::{MAX_ENDPOINTS, Session};
 use crate::statement::stop::StopOnDrop;
 use crate::statement::{Class, Outcome, QueryState, Statement, submit, unload};
 use crate::types::column::{Column, schema};
 
 /// Bytes of a CSV object from which the same query is better run as an UNLOAD.
 const LARGE_BYTES: u64 = 64 << 20;
-/// Endpoints of one result, whatever a client asks for.
-const MAX_ENDPOINTS: u16 = 64;
 
 impl Gateway {
     /// Runs a query on the path that suits it.
@@ -36,7 +34,14 @@ impl Gateway {
             ResultPath::Auto | ResultPath::Unload => self.described(session, sql).await.ok().flatten(),
         };
         let was_large = self.large.get(&key).await.is_some();
-        let chosen = path::choose(session.result_path, statement, described.as_deref(), was_large);
+        let choose = |described: Option<&Described>| path::choose(session.result_path, statement, described, was_large);
+        let (mut described, mut chosen) = (described.clone(), choose(described.as_deref()));
+        if chosen.choice == Choice::Unload && described.as_ref().is_some_and(|described| described.is_old()) {
+            // The wrapper names columns by what is known of them: the table may be another one by now.
+            self.described.invalidate(&key).await;
+            described = self.described(session, sql).await.ok().flatten();
+            chosen = choose(described.as_deref());
+        }
         let chosen = match (chosen.choice, &described) {
             (Choice::Unload, Some(described)) => {
                 match self.run_unload(session, &sql[..statement.end], described, chosen).await? {
@@ -241,7 +246,7 @@ mod tests {
     #[test]
     fn inner_types_come_from_the_description_where_it_agrees() {
         let column = |name: &str| Column::new("c", AthenaType::parse(name).expect("a type"));
-        let described = |name: &str| Some(Described { columns: vec![column(name)], output: None });
+        let described = |name: &str| Some(Described::new(vec![column(name)], None));
         for (page, description, expected) in [
             ("array", described("array(integer)"), "array(integer)"),
             ("array", described("map(integer, integer)"), "array"),
@@ -250,7 +255,7 @@ mod tests {
         ] {
             assert_eq!(with_inner_types(vec![column(page)], description.as_ref()), [column(expected)]);
         }
-        let two = Described { columns: vec![column("array(date)"); 2], output: None };
+        let two = Described::new(vec![column("array(date)"); 2], None);
         assert_eq!(with_inner_types(vec![column("array")], Some(&two)), [column("array")]);
     }
 }

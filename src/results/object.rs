@@ -109,7 +109,11 @@ impl Object {
         answer.map_err(|error| {
             let error = AwsError::new("s3:GetObject", error);
             // If-Match does not hold, or the range lies behind the end.
-            if matches!(error.status, 412 | 416) { self.error("it changed while it was read") } else { error.into() }
+            match error.status {
+                412 | 416 if self.etag.is_some() => self.error("it changed while it was read"),
+                416 => self.error("it is empty"),
+                _ => error.into(),
+            }
         })
     }
 

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use crate::statement::{Statement, unload};
 use crate::types::column::Column;
@@ -37,6 +38,22 @@ pub struct Described {
     pub columns: Vec<Column>,
     /// Where Athena leaves results: `s3://bucket/prefix/`. Unknown where it keeps them itself.
     pub output: Option<String>,
+    since: Instant,
+}
+
+/// How long what is known of a query names the columns of its UNLOAD: from preparing it to running it.
+const FRESH: Duration = Duration::from_secs(5);
+
+impl Described {
+    /// What is known from now on.
+    pub fn new(columns: Vec<Column>, output: Option<String>) -> Self {
+        Self { columns, output, since: Instant::now() }
+    }
+
+    /// Whether tables may have changed since.
+    pub fn is_old(&self) -> bool {
+        self.since.elapsed() > FRESH
+    }
 }
 
 /// How a query's rows are to be read.
@@ -86,7 +103,7 @@ pub fn choose(path: ResultPath, statement: &Statement, described: Option<&Descri
     if path == ResultPath::Direct {
         return Chosen::direct("asked for");
     }
-    let Some(Described { columns, output }) = described else {
+    let Some(Described { columns, output, .. }) = described else {
         return Chosen::direct("the columns are not known before it runs");
     };
     let text = columns.iter().find(|column| column.data_type.is_nested() && !column.data_type.reads_back());
@@ -116,9 +133,9 @@ mod tests {
     #[test]
     fn the_reader_follows_from_path_types_and_order() {
         use Choice::*;
-        let described = |types: &[&str], output: Option<&str>| Described {
-            columns: types.iter().map(|name| Column::new("c", AthenaType::parse(name).expect("a type"))).collect(),
-            output: output.map(str::to_owned),
+        let described = |types: &[&str], output: Option<&str>| {
+            let column = |name: &&str| Column::new("c", AthenaType::parse(name).expect("a type"));
+            Described::new(types.iter().map(column).collect(), output.map(str::to_owned))
         };
         let (flat, texts) = (["bigint", "array(integer)"], ["map(varchar, bigint)"]);
         let bucket = Some("s3://b/");

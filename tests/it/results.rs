@@ -378,7 +378,7 @@ async fn files_that_are_not_the_results_are_refused() {
         (good[..good.len() - 5].to_vec(), vec![time("a")], "not Parquet"),
         (broken, vec![Column::new("v", AthenaType::Varchar(None))], "not Parquet"),
         (b"PAR1".to_vec(), vec![time("a")], "not Parquet"),
-        (Vec::new(), vec![time("a")], ""),
+        (Vec::new(), vec![time("a")], "it is empty"),
     ] {
         let uri = put(&server, "files/a", file).await;
         let share = Budget::new(1 << 30).share().expect("memory");

@@ -61,21 +61,20 @@ impl Cutter {
 }
 
 /// Where the first record ends.
-fn first_end(text: &[u8], mut inside: bool) -> Option<usize> {
-    memchr2_iter(b'"', b'\n', text)
-        .find(|at| {
-            inside ^= text[*at] == b'"';
-            text[*at] == b'\n' && !inside
-        })
-        .map(|at| at + 1)
+fn first_end(text: &[u8], inside: bool) -> Option<usize> {
+    record_end(text, memchr2_iter(b'"', b'\n', text), inside)
 }
 
 /// Where the last record that has ended ends, looked for from the end of the text.
-fn last_end(text: &[u8], mut inside: bool) -> Option<usize> {
-    memrchr2_iter(b'"', b'\n', text)
-        .find(|at| {
-            inside ^= text[*at] == b'"';
-            text[*at] == b'\n' && !inside
-        })
-        .map(|at| at + 1)
+fn last_end(text: &[u8], inside: bool) -> Option<usize> {
+    record_end(text, memrchr2_iter(b'"', b'\n', text), inside)
+}
+
+/// The end of the first line outside of quotes, going through the places of quotes and line ends from either side.
+fn record_end(text: &[u8], mut places: impl Iterator<Item = usize>, mut inside: bool) -> Option<usize> {
+    let line_end = places.find(|at| {
+        inside ^= text[*at] == b'"';
+        text[*at] == b'\n' && !inside
+    });
+    line_end.map(|at| at + 1)
 }

@@ -130,6 +130,12 @@ impl RowGroup {
         let row_group = metadata.metadata().row_group(self.index);
         let mut chunks = Vec::with_capacity(columns.len());
         for column in row_group.columns() {
+            let offsets =
+                [Some(column.data_page_offset()), column.dictionary_page_offset(), Some(column.compressed_size())];
+            // The crate takes it for granted that these are not negative.
+            if offsets.into_iter().flatten().any(|number| number < 0) {
+                return Err(bytes.object.error("a column lies before its start"));
+            }
             let (start, length) = column.byte_range();
             if start.checked_add(length).is_none_or(|end| end > bytes.object.size) {
                 return Err(bytes.object.error("a column lies behind its end"));
