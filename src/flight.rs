@@ -9,11 +9,13 @@
 //! | [`metadata`], [`sql_info`], [`xdbc_types`] | what there is, what the server can |
 //! | [`ticket`] | signed handles, so that any gateway with the key can serve any of them |
 //! | [`options`] | what headers say about how to answer |
-//! | [`encode`] | batches → Flight data |
+//! | [`do_get`] | batches → messages, on their way to the socket |
+//! | [`encode`] | schemas and tickets → FlightInfo |
 //! | [`status`] | errors → gRPC codes |
 
 mod cancel;
 mod command;
+mod do_get;
 mod encode;
 mod handshake;
 mod metadata;
@@ -79,7 +81,7 @@ pub fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: CancellationTok
         let server = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_max_header_list_size(MAX_HEADER_BYTES)
-            .layer(MapResponseLayer::new(status::of_undecodable))
+            .layer(MapResponseLayer::new(|response| do_get::with_messages(status::of_undecodable(response))))
             .add_service(service)
             .serve_with_incoming_shutdown(incoming, async move { stopped.cancelled().await });
         let deadline = async {

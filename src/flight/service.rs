@@ -19,7 +19,7 @@ use futures::{Stream, StreamExt, stream};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::encode::DataStream;
+use super::do_get::{self, NoMessages};
 use super::ticket::Keys;
 use super::{cancel, command, encode, handshake, metadata, options, prepared, sql_info, statement, update, xdbc_types};
 use crate::gateway::Gateway;
@@ -103,7 +103,7 @@ impl FlightSql {
         }
     }
 
-    async fn get(&self, headers: &MetadataMap, ticket: &Ticket) -> Result<Response<DataStream>, Status> {
+    async fn get(&self, headers: &MetadataMap, ticket: &Ticket) -> Result<Response<NoMessages>, Status> {
         let catalog = &self.gateway.catalog;
         let batch = match command::of_ticket(ticket)? {
             Command::TicketStatementQuery(ticket) => {
@@ -121,7 +121,7 @@ impl FlightSql {
             Command::CommandGetXdbcTypeInfo(command) => xdbc_types::rows(command)?,
             other => return Err(command::unimplemented(&other, "it is not a ticket of this server")),
         };
-        encode::one_batch(batch)
+        do_get::one_batch(batch)
     }
 
     async fn act(&self, session: &Session, action: Action) -> Result<Vec<Bytes>, Status> {
@@ -179,7 +179,7 @@ fn boxed<T: Send + 'static>(items: Vec<T>) -> BoxedStream<T> {
 impl FlightService for FlightSql {
     type HandshakeStream = BoxedStream<HandshakeResponse>;
     type ListFlightsStream = BoxedStream<FlightInfo>;
-    type DoGetStream = DataStream;
+    type DoGetStream = NoMessages;
     type DoPutStream = BoxedStream<PutResult>;
     type DoActionStream = BoxedStream<arrow_flight::Result>;
     type ListActionsStream = BoxedStream<ActionType>;

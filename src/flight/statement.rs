@@ -8,7 +8,8 @@ use prost::Message;
 use serde_json::json;
 use tonic::{Response, Status};
 
-use super::encode::{self, DataStream};
+use super::do_get::{self, NoMessages};
+use super::encode;
 use super::service::FlightSql;
 use super::status;
 use crate::gateway::Finished;
@@ -60,8 +61,8 @@ pub async fn rows(
     server: &FlightSql,
     ticket: TicketStatementQuery,
     compression: Option<CompressionType>,
-) -> Result<Response<DataStream>, Status> {
+) -> Result<Response<NoMessages>, Status> {
     let handle = server.keys.read_result_ticket(&ticket.statement_handle)?;
     let (schema, batches) = server.gateway.rows(&handle).await.map_err(|error| status::of_gateway(&error))?;
-    encode::data(schema, batches.map_err(|error| status::of_gateway(&error)), compression)
+    do_get::data(schema, batches.map_err(|error| status::of_gateway(&error)), compression)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::ReadError;
 use crate::aws::{AwsError, Clients};
@@ -119,12 +119,19 @@ impl Object {
 
     async fn body(&self, answer: GetObjectOutput, expected: u64) -> Result<Bytes, ReadError> {
         let interrupted = |why| ReadError::Interrupted { location: self.uri.to_string(), why };
-        let body = answer.body.collect().await.map_err(|error| interrupted(format!("its bytes break off: {error}")))?;
-        let bytes = body.into_bytes();
+        // Put together as they come: what was received is free again while it is still in the cache.
+        let (mut bytes, mut body) = (BytesMut::with_capacity(expected as usize), answer.body);
+        while let Some(more) = body.next().await {
+            let more = more.map_err(|error| interrupted(format!("its bytes break off: {error}")))?;
+            if (bytes.len() + more.len()) as u64 > expected {
+                return Err(interrupted(format!("more than {expected} bytes came")));
+            }
+            bytes.extend_from_slice(&more);
+        }
         if bytes.len() as u64 != expected {
             return Err(interrupted(format!("{} of {expected} bytes came", bytes.len())));
         }
-        Ok(bytes)
+        Ok(bytes.freeze())
     }
 
     /// What is wrong with this object.
