@@ -39,6 +39,7 @@ pub struct Options {
     pub result_path: Option<String>,
     pub memory_limit: Option<String>,
     pub unload_ttl: Option<u64>,
+    pub signing_key_file: Option<PathBuf>,
 }
 
 /// Options that fit together.
@@ -48,6 +49,32 @@ pub struct Config {
     pub source: Source,
     pub session: Session,
     pub settings: Settings,
+    /// The key that gateways share to take each other's tickets; without one each has its own.
+    pub signing_key: Option<SigningKey>,
+}
+
+/// A secret; it is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningKey(pub Vec<u8>);
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SigningKey(…)")
+    }
+}
+
+/// Fewest bytes of a signing key.
+pub const LEAST_KEY_BYTES: usize = 32;
+
+/// The bytes of a file, without the line end behind them.
+fn read_signing_key(path: &std::path::Path) -> Result<SigningKey, String> {
+    let bytes = std::fs::read(path).map_err(|error| format!("--signing-key-file {}: {error}", path.display()))?;
+    let key = bytes.trim_ascii_end();
+    if key.len() < LEAST_KEY_BYTES {
+        let path = path.display();
+        return Err(format!("--signing-key-file {path} has {} bytes, a key has at least {LEAST_KEY_BYTES}", key.len()));
+    }
+    Ok(SigningKey(key.to_vec()))
 }
 
 /// Which AWS the gateway talks to.
@@ -96,6 +123,7 @@ impl Options {
             result_path: self.result_path.or(lower.result_path),
             memory_limit: self.memory_limit.or(lower.memory_limit),
             unload_ttl: self.unload_ttl.or(lower.unload_ttl),
+            signing_key_file: self.signing_key_file.or(lower.signing_key_file),
         }
     }
 
@@ -152,6 +180,8 @@ impl Options {
             Some(seconds) => settings.unload_ttl = Duration::from_secs(seconds),
             None => {}
         }
+        let signing_key = self.signing_key_file.as_deref().map(read_signing_key).transpose();
+        let signing_key = signing_key.map_err(|fault| faults.push(fault)).unwrap_or_default();
         let listen = self.listen.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
         faults.extend(check_listen(&listen));
         if !faults.is_empty() {
@@ -173,9 +203,9 @@ impl Options {
             workgroup: self.workgroup,
             s3_staging_dir: self.s3_staging_dir,
             result_path,
-            endpoints: None,
+            ..Session::default()
         };
-        Ok(Config { listen, source, session, settings })
+        Ok(Config { listen, source, session, settings, signing_key })
     }
 }
 
@@ -236,10 +266,11 @@ mod tests {
             result_path: Some("fast".into()),
             memory_limit: Some("12 parsecs".into()),
             unload_ttl: Some(0),
+            signing_key_file: Some("/no/such/file".into()),
             ..Options::default()
         };
         let Err(ConfigError::Faults(faults)) = options.check() else { panic!("these options do not fit together") };
-        assert_eq!(faults.len(), 8, "{faults:#?}");
+        assert_eq!(faults.len(), 9, "{faults:#?}");
     }
 
     #[test]

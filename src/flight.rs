@@ -5,10 +5,12 @@
 //! | [`service`] | each RPC, and where it goes |
 //! | [`command`] | descriptors, tickets and actions → commands; what is not one is refused |
 //! | [`handshake`] | the first call of clients with a user name |
-//! | [`statement`], [`prepared`], [`update`], [`cancel`] | statements |
+//! | [`statement`], [`prepared`], [`update`], [`poll`], [`cancel`] | statements |
+//! | [`parameters`] | streams of values → SQL literals |
 //! | [`metadata`], [`sql_info`], [`xdbc_types`] | what there is, what the server can |
+//! | [`session_options`] | sessions, which are signed cookies |
 //! | [`ticket`] | signed handles, so that any gateway with the key can serve any of them |
-//! | [`options`] | what headers say about how to answer |
+//! | [`options`] | the session of a call: the server's, its cookie's, its headers' |
 //! | [`do_get`] | batches → messages, on their way to the socket |
 //! | [`encode`] | schemas and tickets → FlightInfo |
 //! | [`status`] | errors → gRPC codes |
@@ -20,8 +22,11 @@ mod encode;
 mod handshake;
 mod metadata;
 mod options;
+mod parameters;
+mod poll;
 mod prepared;
 mod service;
+mod session_options;
 mod sql_info;
 mod statement;
 mod status;
@@ -42,12 +47,16 @@ use tonic::transport::Server;
 use tower::util::MapResponseLayer;
 
 use crate::gateway::Gateway;
-use service::FlightSql;
-use ticket::Keys;
+use service::{FlightSql, Rpcs};
+pub use ticket::Keys;
 
-/// Messages of our own protocol (`proto/athena_flight.proto`).
+/// Messages of `proto/`.
 mod messages {
     include!(concat!(env!("OUT_DIR"), "/athena_flight.rs"));
+
+    pub mod flight {
+        include!(concat!(env!("OUT_DIR"), "/arrow.flight.protocol.rs"));
+    }
 }
 
 /// Largest message taken from a client: a statement has at most 256 KiB, a batch of parameters a few MiB.
@@ -66,9 +75,14 @@ pub struct Listening {
 }
 
 /// Answers Flight calls on a bound socket until the token is cancelled; then queries are stopped and streams end.
-pub fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: CancellationToken) -> std::io::Result<Listening> {
+pub fn serve(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    keys: Keys,
+    stop: CancellationToken,
+) -> std::io::Result<Listening> {
     let address = listener.local_addr()?;
-    let service = FlightServiceServer::new(FlightSql::new(Arc::clone(&gateway), Keys::random()))
+    let service = FlightServiceServer::new(Rpcs(Arc::new(FlightSql::new(Arc::clone(&gateway), keys))))
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(usize::MAX);
     let served = tokio::spawn(async move {

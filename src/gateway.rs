@@ -2,6 +2,7 @@
 //!
 //! | module | says |
 //! | --- | --- |
+//! | [`request`] | a statement, the values for its parameters, and who is told how far it is |
 //! | [`running`] | a statement run to its end, on the path that suits it |
 //! | [`handle`] | what is known of it then |
 //! | [`reading`] | its rows |
@@ -11,6 +12,7 @@
 mod error;
 mod handle;
 mod reading;
+mod request;
 mod running;
 mod streams;
 
@@ -19,8 +21,9 @@ use std::time::Duration;
 
 use arrow::array::AsArray;
 use arrow::datatypes::SchemaRef;
-use futures::TryStreamExt;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use moka::future::Cache;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -31,6 +34,7 @@ use crate::results::pages::FirstPage;
 use crate::results::path::{self, Chosen, Described};
 use crate::results::unload::{prefix, sweep};
 use crate::session::Session;
+use crate::statement::bind::{self, Bound};
 use crate::statement::stop::stop;
 use crate::statement::{Class, Poller, QueryId, Statement, describe, submit};
 use crate::types::column::schema;
@@ -39,6 +43,7 @@ use streams::Streams;
 pub use error::GatewayError;
 pub use handle::{Finished, ResultHandle, Rows};
 pub use reading::Batches;
+pub use request::{Phase, Request};
 
 /// First pages kept between GetFlightInfo and DoGet, in bytes and in time.
 const FIRST_PAGES_BYTES: u64 = 64 << 20;
@@ -49,6 +54,8 @@ const DESCRIBED_AGE: Duration = Duration::from_secs(300);
 /// Queries remembered for their large results, in bytes of their texts and in time.
 const LARGE_TEXTS_BYTES: u64 = 8 << 20;
 const LARGE_AGE: Duration = Duration::from_secs(24 * 3600);
+/// Runs of one query, for one row of values each, that are under way at once.
+const ROWS_AT_ONCE: usize = 4;
 /// Bytes that a query's text costs in a cache beyond its own.
 const KEY_BYTES: usize = 512;
 
@@ -152,13 +159,47 @@ impl Gateway {
         }
     }
 
-    /// Runs a statement to its end. Dropping the future stops the query.
-    pub async fn run(&self, session: &Session, sql: &str) -> Result<Finished, GatewayError> {
-        let statement = told_apart(sql)?;
-        if statement.class == Class::Query {
-            return self.run_query(session, sql, &statement).await;
+    /// Runs a statement to its end, once for each row of values. Dropping the future stops what still runs.
+    pub async fn run(&self, request: Request<'_>) -> Result<Finished, GatewayError> {
+        let (phase, _) = watch::channel(Phase::default());
+        let request = Request { phase: Some(request.phase.unwrap_or(&phase)), ..request };
+        let Some(seconds) = request.session.query_timeout_seconds else { return self.run_all(request).await };
+        let ended = tokio::time::timeout(Duration::from_secs(seconds.into()), self.run_all(request)).await;
+        ended.unwrap_or_else(|_| Err(GatewayError::TimedOut { query_id: request.query_id(), seconds }))
+    }
+
+    async fn run_all(&self, request: Request<'_>) -> Result<Finished, GatewayError> {
+        let statement = told_apart(request.sql)?;
+        match request.rows {
+            [] => self.run_once(request, statement, &[]).await,
+            [values] => self.run_once(request, statement, values).await,
+            // Changes are made in the order they were asked for, queries some at a time.
+            rows => {
+                let at_once = if statement.class == Class::Query { ROWS_AT_ONCE } else { 1 };
+                let mut runs = Vec::with_capacity(rows.len());
+                for values in rows {
+                    runs.push(self.run_once(request, statement, values).boxed());
+                }
+                let all: Vec<Finished> = stream::iter(runs).buffered(at_once).try_collect().await?;
+                Finished::together(all)
+            }
         }
-        let finished = self.run_direct(session, sql, None, Chosen::direct("it is no query")).await?;
+    }
+
+    async fn run_once(
+        &self,
+        request: Request<'_>,
+        statement: Statement,
+        values: &[String],
+    ) -> Result<Finished, GatewayError> {
+        if values.len() != statement.placeholders {
+            return Err(GatewayError::Parameters { expected: statement.placeholders, given: values.len() });
+        }
+        if statement.class == Class::Query {
+            return self.run_query(request, &statement, values).await;
+        }
+        let bound = Bound::new(request.sql, &statement, values);
+        let finished = self.run_direct(request, &bound, None, Chosen::direct("it is no query")).await?;
         if statement.is_update() {
             self.catalog.refresh();
             self.described.invalidate_all();
@@ -172,7 +213,13 @@ impl Gateway {
         if statement.class != Class::Query {
             return Ok(None);
         }
-        let described = self.described(session, sql).await?;
+        let described = match self.described(session, sql).await {
+            Err(error) if statement.placeholders > 0 && error.may_be_about_values() => {
+                tracing::debug!(%error, "columns are known only with values");
+                None
+            }
+            described => described?.filter(|described| !described.depends_on_values()),
+        };
         Ok(described.map(|described| {
             let chosen = path::choose(session.result_path, &statement, Some(&described), false);
             schema(&chosen.columns(&described.columns))
@@ -186,14 +233,18 @@ impl Gateway {
     }
 
     async fn explain(&self, session: &Session, sql: &str) -> Result<Option<Arc<Described>>, GatewayError> {
-        let text = describe::explain(sql);
+        let text = describe::explain(&bind::without_values(sql));
         if text.len() > submit::MAX_STATEMENT_BYTES {
             return Err(GatewayError::TooLong(sql.len()));
         }
         let chosen = Chosen::direct("EXPLAIN");
-        let finished = self.run_direct(session, &text, None, chosen).await.map_err(GatewayError::about_query)?;
+        // What the caller allows its statement is not meant for this one.
+        let place = session.place();
+        let request = Request { session: &place, sql: &text, rows: &[], phase: None };
+        let finished = self.run_direct(request, &Bound::text(&*text), None, chosen).await;
+        let finished = finished.map_err(GatewayError::about_query)?;
         let mut lines = String::new();
-        for handle in &finished.handles {
+        for handle in finished.endpoints.iter().flatten() {
             let (_, mut batches) = self.rows(handle).await?;
             while let Some(batch) = batches.try_next().await? {
                 let texts = batch.columns().first().and_then(|column| column.as_string_opt::<i32>());
@@ -235,9 +286,5 @@ impl Gateway {
 /// What kind of statement a text is, if it is one that can be run.
 fn told_apart(sql: &str) -> Result<Statement, GatewayError> {
     let statement = Statement::of(sql);
-    match statement {
-        Statement { is_empty: true, .. } => Err(GatewayError::Empty),
-        Statement { placeholders: 1.., .. } => Err(GatewayError::Parameters),
-        _ => Ok(statement),
-    }
+    if statement.is_empty { Err(GatewayError::Empty) } else { Ok(statement) }
 }

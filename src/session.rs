@@ -1,9 +1,17 @@
 //! Who asks, where the names in their statements are looked up, and how they want their rows.
+//!
+//! | module | says |
+//! | --- | --- |
+//! | [`options`] | what of it a client can change, by which names |
+
+pub mod options;
 
 use crate::results::path::ResultPath;
 
 /// Endpoints of one result, whatever a client asks for.
 pub const MAX_ENDPOINTS: u16 = 64;
+/// Oldest result that Athena gives again, in minutes (athena-behaviour, section 2).
+pub const MAX_REUSE_MINUTES: u32 = 10_080;
 
 /// What a statement is run with. Each `None` is left to Athena: its default catalog, the workgroup's output location.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -15,11 +23,33 @@ pub struct Session {
     pub result_path: ResultPath,
     /// Endpoints that a result may have at most. Many clients read only the first, so it is one unless they ask.
     pub endpoints: Option<u16>,
+    pub compression: Compression,
+    /// How old a result may be that Athena gives again instead of running a query.
+    pub result_reuse_minutes: Option<u32>,
+    /// A statement that has not ended after so many seconds is stopped.
+    pub query_timeout_seconds: Option<u32>,
+    /// A statement that has read more than so many bytes is stopped.
+    pub scan_limit_bytes: Option<u64>,
 }
 
 impl Session {
     /// The session as far as it decides what a statement means.
     pub fn place(&self) -> Self {
-        Self { result_path: ResultPath::default(), endpoints: None, ..self.clone() }
+        Self {
+            catalog: self.catalog.clone(),
+            database: self.database.clone(),
+            workgroup: self.workgroup.clone(),
+            s3_staging_dir: self.s3_staging_dir.clone(),
+            ..Self::default()
+        }
     }
+}
+
+/// How the buffers of batches are compressed on their way to the client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Compression {
+    #[default]
+    None,
+    Lz4,
+    Zstd,
 }

@@ -1,5 +1,6 @@
-//! A statement on its way through Athena: told apart, started, waited for, stopped, described.
+//! A statement on its way through Athena: told apart, given its values, started, waited for, stopped, described.
 
+pub mod bind;
 pub mod classify;
 pub mod describe;
 pub mod poller;
@@ -8,7 +9,7 @@ pub mod submit;
 pub mod unload;
 
 pub use classify::{Class, Statement};
-pub use poller::{Outcome, Poller, QueryState};
+pub use poller::{Look, Outcome, Poller, QueryState};
 
 /// Athena's id of a query execution.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

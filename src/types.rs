@@ -8,6 +8,7 @@
 //! | [`value`] | the text of one value → what Arrow holds for it |
 //! | [`nested`] | the text of arrays, maps and rows, where it can be read back |
 //! | [`cell`] | a text inside of a larger one, read whole words at a time |
+//! | [`literal`] | Arrow values → SQL literals |
 //! | [`builder`] | many values' texts → an Arrow array |
 //! | [`mod@column`] | a result's columns, and their schema |
 
@@ -15,6 +16,7 @@ pub mod arrow;
 pub mod builder;
 pub mod cell;
 pub mod column;
+pub mod literal;
 pub mod nested;
 pub mod parse;
 pub mod spell;

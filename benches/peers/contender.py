@@ -206,10 +206,10 @@ def bare_flight(endpoint, gateway, times):
     import pyarrow as pa
     import pyarrow.flight as fl
 
-    table = flight("unload")(endpoint, gateway, Times())
-    context = multiprocessing.get_context("fork")
+    # Not a fork: what gRPC's threads hold here would be held for ever there.
+    context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    server = context.Process(target=serve_table, args=(table, theirs), daemon=True)
+    server = context.Process(target=serve_table, args=(endpoint, gateway, theirs), daemon=True)
     server.start()
     with fl.connect(f"grpc://127.0.0.1:{ours.recv()}") as client:
         started = time.perf_counter()
@@ -222,8 +222,12 @@ def bare_flight(endpoint, gateway, times):
     return received
 
 
-def serve_table(table, pipe):
+def serve_table(endpoint, gateway, pipe):
     import pyarrow.flight as fl
+
+    global LINEITEM
+    LINEITEM = lineitem_types()
+    table = flight("unload")(endpoint, gateway, Times())
 
     class Bare(fl.FlightServerBase):
         def do_get(self, context, ticket):

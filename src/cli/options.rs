@@ -50,6 +50,10 @@ pub struct SourceArgs {
     /// How long the files of an UNLOAD stay, in seconds [default: 86400]
     #[arg(long, value_name = "SECONDS", env = "ATHENA_FLIGHT_UNLOAD_TTL")]
     unload_ttl: Option<u64>,
+    /// File with the key that tickets, prepared statements and sessions are signed with: gateways with the same one take
+    /// each other's [default: a key of its own]
+    #[arg(long, value_name = "FILE", env = "ATHENA_FLIGHT_SIGNING_KEY_FILE")]
+    signing_key_file: Option<PathBuf>,
 }
 
 impl SourceArgs {
@@ -76,6 +80,7 @@ impl SourceArgs {
             result_path: self.result_path,
             memory_limit: self.memory_limit,
             unload_ttl: self.unload_ttl,
+            signing_key_file: self.signing_key_file,
         };
         Ok(flags.over(file).check()?)
     }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aws::{AwsOptions, Clients};
 use crate::config::{Config, Source};
-use crate::flight;
+use crate::flight::{self, Keys};
 use crate::gateway::Gateway;
 
 /// A gateway that answers, and the embedded endpoint behind it if there is one.
@@ -40,7 +40,8 @@ pub async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<Ru
         _ => anyhow::bail!("this athena-flight was built without the embedded endpoint: --demo and --local need it"),
     };
     let gateway = Arc::new(Gateway::new(connect(&options).await, config.session, config.settings));
-    let gateway = flight::serve(listener, gateway, stop)?;
+    let keys = config.signing_key.map_or_else(Keys::random, |key| Keys::of(&key.0));
+    let gateway = flight::serve(listener, gateway, keys, stop)?;
     Ok(Running {
         gateway,
         #[cfg(feature = "emulator")]

@@ -2,7 +2,7 @@
 
 use arrow::datatypes::Schema;
 use arrow::ipc::writer::IpcWriteOptions;
-use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, Ticket};
+use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc};
 use bytes::Bytes;
 use tonic::Status;
 
@@ -15,14 +15,13 @@ pub fn schema_bytes(schema: &Schema) -> Result<Bytes, Status> {
     Ok(bytes)
 }
 
-/// A FlightInfo with an endpoint for each ticket, all of the same server (no location).
+/// A FlightInfo with endpoints.
 pub fn flight_info(
     schema: &Schema,
     descriptor: FlightDescriptor,
-    tickets: impl IntoIterator<Item = Bytes>,
+    endpoints: impl IntoIterator<Item = FlightEndpoint>,
 ) -> Result<FlightInfo, Status> {
-    let info = tickets.into_iter().fold(FlightInfo::new().with_descriptor(descriptor), |info, ticket| {
-        info.with_endpoint(FlightEndpoint::new().with_ticket(Ticket { ticket }))
-    });
+    let info = FlightInfo::new().with_descriptor(descriptor);
+    let info = endpoints.into_iter().fold(info, FlightInfo::with_endpoint);
     info.try_with_schema(schema).map_err(status::internal)
 }

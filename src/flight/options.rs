@@ -1,52 +1,58 @@
-//! What a call's headers say about how it is to be answered: for clients that can set headers and nothing else.
+//! The session of a call: the server's, changed by the session's cookie, changed by the call's headers.
 //!
-//! | header | values |
-//! | --- | --- |
-//! | `x-athena-result-path` | `auto`, `direct`, `unload`: how rows are read |
-//! | `x-athena-endpoints` | 1 to 64: endpoints that a FlightInfo may have, for clients that read several at once |
-//! | `x-athena-compression` | `none`, `lz4`, `zstd`: how the buffers of DoGet's batches are compressed |
+//! The table of what can be changed is [`crate::session::options`].
+
+use std::time::Duration;
 
 use arrow::ipc::CompressionType;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
-use crate::session::{MAX_ENDPOINTS, Session};
+use super::session_options::cookie;
+use super::ticket::Keys;
+use crate::session::options::OPTIONS;
+use crate::session::{Compression, Session};
 
-const RESULT_PATH: &str = "x-athena-result-path";
-const ENDPOINTS: &str = "x-athena-endpoints";
-const COMPRESSION: &str = "x-athena-compression";
-
-/// The server's session with what the headers change in it.
-pub fn session(server: &Session, headers: &MetadataMap) -> Result<Session, Status> {
+/// The server's session with what cookie and headers change in it.
+pub fn session(server: &Session, keys: &Keys, headers: &MetadataMap) -> Result<Session, Status> {
     let mut session = server.clone();
-    if let Some(path) = value(headers, RESULT_PATH)? {
-        session.result_path = path.parse().map_err(|why| refused(RESULT_PATH, why))?;
+    if let Some(changes) = cookie::read(keys, headers)? {
+        cookie::apply(&changes, &mut session);
     }
-    if let Some(count) = value(headers, ENDPOINTS)? {
-        let count = count.parse().ok().filter(|count| (1..=MAX_ENDPOINTS).contains(count));
-        session.endpoints =
-            Some(count.ok_or_else(|| refused(ENDPOINTS, format!("it is not a number from 1 to {MAX_ENDPOINTS}")))?);
+    for option in &OPTIONS {
+        if let Some(value) = headers.get(option.header) {
+            let refused = |why: &str| Status::invalid_argument(format!("header {}: {why}", option.header));
+            let text = value.to_str().map_err(|_| refused("it is not ASCII"))?;
+            option.set(&mut session, text.trim()).map_err(|why| refused(&why))?;
+        }
     }
     Ok(session)
 }
 
-/// The compression that was asked for.
-pub fn compression(headers: &MetadataMap) -> Result<Option<CompressionType>, Status> {
-    match value(headers, COMPRESSION)? {
-        None | Some("none") => Ok(None),
-        Some("lz4") => Ok(Some(CompressionType::LZ4_FRAME)),
-        Some("zstd") => Ok(Some(CompressionType::ZSTD)),
-        Some(other) => Err(refused(COMPRESSION, format!("{other:?} is none of none, lz4, zstd"))),
+/// How long a caller waits for the answer, as its `grpc-timeout` says: up to eight digits and a unit.
+pub fn deadline(headers: &MetadataMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let amount: u32 = digits.parse().ok()?;
+    let unit = match unit {
+        "H" => Duration::from_secs(3600),
+        "M" => Duration::from_secs(60),
+        "S" => Duration::from_secs(1),
+        "m" => Duration::from_millis(1),
+        "u" => Duration::from_micros(1),
+        "n" => Duration::from_nanos(1),
+        _ => return None,
+    };
+    unit.checked_mul(amount)
+}
+
+/// The compression of IPC messages.
+pub fn compression(session: &Session) -> Option<CompressionType> {
+    match session.compression {
+        Compression::None => None,
+        Compression::Lz4 => Some(CompressionType::LZ4_FRAME),
+        Compression::Zstd => Some(CompressionType::ZSTD),
     }
-}
-
-fn value<'a>(headers: &'a MetadataMap, name: &'static str) -> Result<Option<&'a str>, Status> {
-    let value = headers.get(name).map(|value| value.to_str().map(str::trim));
-    value.transpose().map_err(|_| refused(name, "it is not ASCII"))
-}
-
-fn refused(name: &str, why: impl std::fmt::Display) -> Status {
-    Status::invalid_argument(format!("header {name}: {why}"))
 }
 
 #[cfg(test)]
@@ -54,29 +60,20 @@ mod tests {
     use super::*;
     use crate::results::path::ResultPath;
 
-    fn headers(pairs: &[(&'static str, &str)]) -> MetadataMap {
-        let mut map = MetadataMap::new();
-        for (name, value) in pairs {
-            map.insert(*name, value.parse().expect("ASCII"));
-        }
-        map
-    }
-
     #[test]
-    fn headers_change_the_session() {
-        let server = Session { result_path: ResultPath::Direct, ..Session::default() };
-        assert_eq!(session(&server, &headers(&[])).expect("nothing wrong"), server);
-        let changed = session(&server, &headers(&[(RESULT_PATH, "unload"), (ENDPOINTS, "4")])).expect("sound");
+    fn headers_change_the_session_and_nonsense_is_refused() {
+        let (server, keys) = (Session { result_path: ResultPath::Direct, ..Session::default() }, Keys::random());
+        let with = |pairs: &[(&'static str, &str)]| {
+            let mut headers = MetadataMap::new();
+            for (name, value) in pairs {
+                headers.insert(*name, value.parse().expect("ASCII"));
+            }
+            session(&server, &keys, &headers)
+        };
+        assert_eq!(with(&[]).expect("nothing wrong"), server);
+        let changed = with(&[("x-athena-result-path", " unload"), ("x-athena-endpoints", "4")]).expect("sound");
         assert_eq!((changed.result_path, changed.endpoints), (ResultPath::Unload, Some(4)));
-        assert_eq!(compression(&headers(&[(COMPRESSION, "zstd")])).expect("sound"), Some(CompressionType::ZSTD));
-    }
-
-    #[test]
-    fn what_they_cannot_mean_is_refused() {
-        for pair in [(RESULT_PATH, "fast"), (RESULT_PATH, ""), (ENDPOINTS, "0"), (ENDPOINTS, "65"), (ENDPOINTS, "x")] {
-            let error = session(&Session::default(), &headers(&[pair])).expect_err("no such value");
-            assert!(error.message().contains(pair.0), "{error}");
-        }
-        assert!(compression(&headers(&[(COMPRESSION, "gzip")])).is_err());
+        let refused = with(&[("x-athena-compression", "gzip")]).expect_err("no such value");
+        assert!(refused.message().starts_with("header x-athena-compression:"), "{refused}");
     }
 }

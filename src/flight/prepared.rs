@@ -1,19 +1,56 @@
-//! Prepared statements: the handle is the signed text, so there is nothing to keep and nothing to close.
+//! Prepared statements: the handle is the signed text with what was bound to it, so there is nothing to keep and nothing
+//! to close.
+//!
+//! Binding answers with a new handle. Clients that go on with the old one (JDBC before the answer had one) are served by
+//! the gateway they bound at, which remembers values for a while.
 
-use arrow::datatypes::Schema;
-use arrow_flight::sql::{ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, Any};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow_flight::sql::{
+    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, Any, DoPutPreparedStatementResult,
+};
+use arrow_flight::{FlightData, PutResult};
 use bytes::Bytes;
+use futures::{Stream, TryStreamExt};
+use moka::future::Cache;
 use prost::Message;
 use tonic::Status;
 
 use super::messages::CreatePreparedStatementResult;
 use super::service::FlightSql;
-use super::{encode, status};
+use super::ticket::Prepared;
+use super::{encode, parameters, status};
 use crate::session::Session;
 use crate::statement::Statement;
+use crate::statement::bind::{self, Row};
 
 /// The answer's type in FlightSql.proto; ours has its newest field, `is_update`.
 const RESULT_TYPE: &str = "type.googleapis.com/arrow.flight.protocol.sql.ActionCreatePreparedStatementResult";
+/// Rows of values that a query can be bound to, and their bytes: the handle carries them.
+const MAX_ROWS: usize = 1000;
+const MAX_VALUE_BYTES: usize = 1 << 20;
+/// What is remembered for clients that do not use the handle they were given, in bytes and in time.
+const REMEMBERED_BYTES: u64 = 64 << 20;
+const REMEMBERED_AGE: Duration = Duration::from_secs(3600);
+/// Bytes of a row and of a value beyond their text.
+const ROW_BYTES: usize = 48;
+
+/// Values by the nonce of the statement they were bound to.
+pub type Remembered = Cache<Bytes, Arc<Vec<Row>>>;
+
+pub fn remembered() -> Remembered {
+    Cache::builder()
+        .max_capacity(REMEMBERED_BYTES)
+        .weigher(|_, rows: &Arc<Vec<Row>>| u32::try_from(bytes(rows)).unwrap_or(u32::MAX))
+        .time_to_idle(REMEMBERED_AGE)
+        .build()
+}
+
+fn bytes(rows: &[Row]) -> usize {
+    rows.iter().map(|row| ROW_BYTES + row.iter().map(|value| ROW_BYTES + value.len()).sum::<usize>()).sum()
+}
 
 /// Prepares: the dataset schema comes from EXPLAIN. JDBC takes a statement without one for an update, unless `is_update`
 /// says otherwise.
@@ -28,19 +65,66 @@ pub async fn create(
     let described = server.gateway.describe(session, &request.query).await;
     let schema = described.map_err(|error| status::of_gateway(&error))?;
     let result = CreatePreparedStatementResult {
-        prepared_statement_handle: server.keys.prepared_handle(&request.query).to_vec(),
+        prepared_statement_handle: server.keys.prepare(&request.query).to_vec(),
         dataset_schema: match schema {
             Some(schema) => encode::schema_bytes(&schema)?.to_vec(),
             None => Vec::new(),
         },
-        parameter_schema: encode::schema_bytes(&Schema::empty())?.to_vec(),
+        parameter_schema: encode::schema_bytes(&parameter_schema(&request.query))?.to_vec(),
         is_update: Some(Statement::of(&request.query).is_update()),
     };
     let any = Any { type_url: RESULT_TYPE.to_owned(), value: result.encode_to_vec().into() };
     Ok(any.encode_to_vec().into())
 }
 
-/// Closing forgets nothing; it only tells whether the handle was one.
-pub fn close(server: &FlightSql, request: &ActionClosePreparedStatementRequest) -> Result<(), Status> {
-    server.keys.read_prepared_handle(&request.prepared_statement_handle).map(drop)
+/// A field for each parameter, named by its number. Athena does not tell what types parameters have (DESCRIBE INPUT is not
+/// supported), and takes values of any: numbers of rows are known to be numbers, the others are said to be texts.
+fn parameter_schema(sql: &str) -> Schema {
+    let field = |(i, placeholder): (usize, &bind::Placeholder)| {
+        let data_type = if placeholder.counts_rows { DataType::Int64 } else { DataType::Utf8 };
+        Field::new((i + 1).to_string(), data_type, true)
+    };
+    Schema::new(bind::placeholders(sql).iter().enumerate().map(field).collect::<Vec<_>>())
+}
+
+/// Closing forgets what was bound, and tells whether the handle was one.
+pub async fn close(server: &FlightSql, request: &ActionClosePreparedStatementRequest) -> Result<(), Status> {
+    let prepared = server.keys.read_prepared_handle(&request.prepared_statement_handle)?;
+    server.remembered.invalidate(&prepared.nonce).await;
+    Ok(())
+}
+
+/// A prepared statement with what was bound to it.
+pub async fn read(server: &FlightSql, handle: &[u8]) -> Result<Prepared, Status> {
+    let mut prepared = server.keys.read_prepared_handle(handle)?;
+    if prepared.rows.is_empty()
+        && let Some(rows) = server.remembered.get(&prepared.nonce).await
+    {
+        prepared.rows = rows.to_vec();
+    }
+    Ok(prepared)
+}
+
+/// Binds the rows of a stream, and answers with the handle that has them.
+pub async fn bind<S>(server: &FlightSql, handle: &[u8], stream: S) -> Result<PutResult, Status>
+where
+    S: Stream<Item = Result<FlightData, Status>> + Send + Unpin + 'static,
+{
+    let mut prepared = server.keys.read_prepared_handle(handle)?;
+    let expected = Statement::of(&prepared.sql).placeholders;
+    let mut rows = Vec::new();
+    let mut batches = parameters::batches(stream);
+    while let Some(batch) = batches.try_next().await? {
+        rows.extend(parameters::rows(&batch, expected)?);
+        if rows.len() > MAX_ROWS || bytes(&rows) > MAX_VALUE_BYTES {
+            return Err(Status::resource_exhausted(format!(
+                "a query is bound to at most {MAX_ROWS} rows of {MAX_VALUE_BYTES} bytes: put the values into a table"
+            )));
+        }
+    }
+    server.remembered.insert(prepared.nonce.clone(), Arc::new(rows.clone())).await;
+    prepared.rows = rows;
+    let result =
+        DoPutPreparedStatementResult { prepared_statement_handle: Some(server.keys.prepared_handle(prepared)) };
+    Ok(PutResult { app_metadata: result.encode_to_vec().into() })
 }

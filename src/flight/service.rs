@@ -11,18 +11,24 @@ use arrow_flight::sql::{
     ActionCancelQueryRequest, ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, Command,
 };
 use arrow_flight::{
-    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
-    PollInfo, PutResult, SchemaResult, Ticket,
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest,
+    HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
+use tokio::sync::watch;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::do_get::{self, NoMessages};
+use super::poll::Polls;
+use super::prepared::Remembered;
 use super::ticket::Keys;
-use super::{cancel, command, encode, handshake, metadata, options, prepared, sql_info, statement, update, xdbc_types};
-use crate::gateway::Gateway;
+use super::{
+    cancel, command, encode, handshake, metadata, options, poll, prepared, session_options, sql_info, statement,
+    status, update, xdbc_types,
+};
+use crate::gateway::{Gateway, Phase, Request as Run};
 use crate::session::Session;
 
 pub type BoxedStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send + 'static>>;
@@ -30,10 +36,13 @@ pub type BoxedStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send + 
 pub struct FlightSql {
     pub gateway: Arc<Gateway>,
     pub keys: Keys,
+    /// What was bound to prepared statements whose clients keep their first handle.
+    pub remembered: Remembered,
+    pub polls: Polls,
 }
 
 /// The actions there are, with what they take and give.
-const ACTIONS: [(&str, &str); 4] = [
+const ACTIONS: [(&str, &str); 8] = [
     (
         "CreatePreparedStatement",
         "Prepares a statement. ActionCreatePreparedStatementRequest → ActionCreatePreparedStatementResult",
@@ -41,49 +50,56 @@ const ACTIONS: [(&str, &str); 4] = [
     ("ClosePreparedStatement", "Closes a prepared statement. ActionClosePreparedStatementRequest → nothing"),
     ("CancelFlightInfo", "Stops the sending of a result. CancelFlightInfoRequest → CancelFlightInfoResult"),
     ("CancelQuery", "Older form of CancelFlightInfo. ActionCancelQueryRequest → ActionCancelQueryResult"),
+    ("RenewFlightEndpoint", "Prolongs the life of a ticket. RenewFlightEndpointRequest → FlightEndpoint"),
+    ("SetSessionOptions", "Changes options of the session. SetSessionOptionsRequest → SetSessionOptionsResult"),
+    ("GetSessionOptions", "Tells the session's options. GetSessionOptionsRequest → GetSessionOptionsResult"),
+    ("CloseSession", "Ends the session. CloseSessionRequest → CloseSessionResult"),
 ];
 
 /// Actions of Flight and Flight SQL that are refused, and why.
-const REFUSED_ACTIONS: [(&str, &str); 9] = [
+const REFUSED_ACTIONS: [(&str, &str); 5] = [
     ("BeginTransaction", NO_TRANSACTIONS),
     ("EndTransaction", NO_TRANSACTIONS),
     ("BeginSavepoint", NO_TRANSACTIONS),
     ("EndSavepoint", NO_TRANSACTIONS),
     ("CreatePreparedSubstraitPlan", NO_SUBSTRAIT),
-    ("RenewFlightEndpoint", "tickets cannot be renewed: run the statement again"),
-    ("SetSessionOptions", NO_SESSIONS),
-    ("GetSessionOptions", NO_SESSIONS),
-    ("CloseSession", NO_SESSIONS),
 ];
 const NO_TRANSACTIONS: &str = "Athena has no transactions over several statements";
 const NO_SUBSTRAIT: &str = "Athena runs SQL, not Substrait plans";
-const NO_SESSIONS: &str = "there are no session options yet: catalog and database are options of the server";
 
 impl FlightSql {
     pub fn new(gateway: Arc<Gateway>, keys: Keys) -> Self {
-        Self { gateway, keys }
+        Self { gateway, keys, remembered: prepared::remembered(), polls: Polls::default() }
     }
 
     /// The session of a call.
     fn session(&self, headers: &MetadataMap) -> Result<Session, Status> {
-        options::session(&self.gateway.session, headers)
+        options::session(&self.gateway.session, &self.keys, headers)
     }
 
-    async fn info(&self, session: &Session, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
+    /// Runs a statement, or says where the answer to a metadata command is.
+    pub async fn info(
+        &self,
+        session: &Session,
+        descriptor: FlightDescriptor,
+        phase: Option<&watch::Sender<Phase>>,
+    ) -> Result<FlightInfo, Status> {
         let command = command::of_descriptor(&descriptor)?;
         match &command {
             Command::CommandStatementQuery(query) => {
                 no_transaction(query.transaction_id.as_ref())?;
-                statement::flight_info(self, session, &query.query, descriptor).await
+                let request = Run { session, sql: &query.query, rows: &[], phase };
+                statement::flight_info(self, request, descriptor).await
             }
             Command::CommandPreparedStatementQuery(query) => {
-                let sql = self.keys.read_prepared_handle(&query.prepared_statement_handle)?;
-                statement::flight_info(self, session, &sql, descriptor).await
+                let prepared = prepared::read(self, &query.prepared_statement_handle).await?;
+                let request = Run { session, sql: &prepared.sql, rows: &prepared.rows, phase };
+                statement::flight_info(self, request, descriptor).await
             }
             // A metadata command is its own ticket: DoGet does the work.
             _ => {
-                let ticket = descriptor.cmd.clone();
-                encode::flight_info(metadata_schema(&command)?.as_ref(), descriptor, [ticket])
+                let endpoint = FlightEndpoint::new().with_ticket(Ticket { ticket: descriptor.cmd.clone() });
+                encode::flight_info(metadata_schema(&command)?.as_ref(), descriptor, [endpoint])
             }
         }
     }
@@ -96,18 +112,18 @@ impl FlightSql {
                 statement::schema(self, session, &query.query).await
             }
             Command::CommandPreparedStatementQuery(query) => {
-                let sql = self.keys.read_prepared_handle(&query.prepared_statement_handle)?;
-                statement::schema(self, session, &sql).await
+                let prepared = self.keys.read_prepared_handle(&query.prepared_statement_handle)?;
+                statement::schema(self, session, &prepared.sql).await
             }
             _ => Ok(SchemaResult { schema: encode::schema_bytes(metadata_schema(&command)?.as_ref())? }),
         }
     }
 
-    async fn get(&self, headers: &MetadataMap, ticket: &Ticket) -> Result<Response<NoMessages>, Status> {
+    async fn get(&self, session: &Session, ticket: &Ticket) -> Result<Response<NoMessages>, Status> {
         let catalog = &self.gateway.catalog;
         let batch = match command::of_ticket(ticket)? {
             Command::TicketStatementQuery(ticket) => {
-                return statement::rows(self, ticket, options::compression(headers)?).await;
+                return statement::rows(self, ticket, options::compression(session)).await;
             }
             Command::CommandGetCatalogs(_) => metadata::catalogs::rows(catalog).await?,
             Command::CommandGetDbSchemas(command) => metadata::schemas::rows(catalog, &command).await?,
@@ -124,22 +140,30 @@ impl FlightSql {
         do_get::one_batch(batch)
     }
 
-    async fn act(&self, session: &Session, action: Action) -> Result<Vec<Bytes>, Status> {
+    async fn act(&self, headers: &MetadataMap, action: Action) -> Result<Acted, Status> {
         let name = action.r#type.as_str();
+        // A session that cannot be read can still be ended.
+        if name == "CloseSession" {
+            return session_options::close(&action.body).map(Acted::from);
+        }
+        let session = &self.session(headers)?;
         match name {
             "CreatePreparedStatement" => {
                 let request: ActionCreatePreparedStatementRequest = command::of_action(name, &action.body)?;
-                Ok(vec![prepared::create(self, session, request).await?])
+                Ok(prepared::create(self, session, request).await?.into())
             }
             "ClosePreparedStatement" => {
                 let request: ActionClosePreparedStatementRequest = command::of_action(name, &action.body)?;
-                prepared::close(self, &request)?;
-                Ok(vec![])
+                prepared::close(self, &request).await?;
+                Ok(Acted::default())
             }
-            "CancelFlightInfo" => Ok(vec![cancel::cancel_flight_info(self, &action.body).await?]),
+            "CancelFlightInfo" => Ok(cancel::cancel_flight_info(self, &action.body).await?.into()),
+            "RenewFlightEndpoint" => Ok(statement::renew(self, &action.body)?.into()),
+            "SetSessionOptions" => session_options::set(&self.keys, headers, &action.body).map(Acted::from),
+            "GetSessionOptions" => session_options::get(session, &action.body).map(Acted::from),
             "CancelQuery" => {
                 let request: ActionCancelQueryRequest = command::of_action(name, &action.body)?;
-                Ok(vec![cancel::cancel_query(self, &request).await?])
+                Ok(cancel::cancel_query(self, &request).await?.into())
             }
             _ => match REFUSED_ACTIONS.iter().find(|(refused, _)| *refused == name) {
                 Some((_, why)) => Err(Status::unimplemented(format!("action {name} is not supported: {why}"))),
@@ -149,7 +173,27 @@ impl FlightSql {
     }
 }
 
-fn no_transaction(id: Option<&Bytes>) -> Result<(), Status> {
+/// What an action gives.
+#[derive(Default)]
+struct Acted {
+    bodies: Vec<Bytes>,
+    /// The `set-cookie` header of the answer.
+    cookie: Option<String>,
+}
+
+impl From<Bytes> for Acted {
+    fn from(body: Bytes) -> Self {
+        Self { bodies: vec![body], cookie: None }
+    }
+}
+
+impl From<session_options::Answer> for Acted {
+    fn from(answer: session_options::Answer) -> Self {
+        Self { bodies: vec![answer.body], cookie: answer.cookie }
+    }
+}
+
+pub fn no_transaction(id: Option<&Bytes>) -> Result<(), Status> {
     if id.is_some_and(|id| !id.is_empty()) { Err(Status::unimplemented(NO_TRANSACTIONS)) } else { Ok(()) }
 }
 
@@ -175,8 +219,11 @@ fn boxed<T: Send + 'static>(items: Vec<T>) -> BoxedStream<T> {
     stream::iter(items.into_iter().map(Ok)).boxed()
 }
 
+/// The service behind its RPCs; a statement that is polled for outlives the call that started it.
+pub struct Rpcs(pub Arc<FlightSql>);
+
 #[tonic::async_trait]
-impl FlightService for FlightSql {
+impl FlightService for Rpcs {
     type HandshakeStream = BoxedStream<HandshakeResponse>;
     type ListFlightsStream = BoxedStream<FlightInfo>;
     type DoGetStream = NoMessages;
@@ -193,35 +240,46 @@ impl FlightService for FlightSql {
     }
 
     async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        Err(Status::unimplemented("ListFlights is not supported: list tables with CommandGetTables"))
+        // A flight exists when its statement has run, and only its caller knows of it.
+        Ok(Response::new(boxed(vec![])))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        self.info(&self.session(request.metadata())?, request.into_inner()).await.map(Response::new)
+        let session = self.0.session(request.metadata())?;
+        self.0.info(&session, request.into_inner(), None).await.map(Response::new)
     }
 
-    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        Err(Status::unimplemented("PollFlightInfo is not supported yet: GetFlightInfo runs the statement and waits"))
+    async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        let session = self.0.session(request.metadata())?;
+        let deadline = options::deadline(request.metadata());
+        poll::poll(&self.0, &session, request.into_inner(), deadline).await.map(Response::new)
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        self.schema(&self.session(request.metadata())?, request.get_ref()).await.map(Response::new)
+        let session = self.0.session(request.metadata())?;
+        self.0.schema(&session, request.get_ref()).await.map(Response::new)
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        self.get(request.metadata(), request.get_ref()).await
+        let session = self.0.session(request.metadata())?;
+        self.0.get(&session, request.get_ref()).await
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        let session = self.session(request.metadata())?;
-        let result = update::put(self, &session, request.into_inner()).await?;
+        let session = self.0.session(request.metadata())?;
+        let result = update::put(&self.0, &session, request.into_inner()).await?;
         Ok(Response::new(boxed(vec![result])))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        let session = self.session(request.metadata())?;
-        let bodies = self.act(&session, request.into_inner()).await?;
-        Ok(Response::new(boxed(bodies.into_iter().map(|body| arrow_flight::Result { body }).collect())))
+        let (headers, _, action) = request.into_parts();
+        let Acted { bodies, cookie } = self.0.act(&headers, action).await?;
+        let results = bodies.into_iter().map(|body| arrow_flight::Result { body });
+        let mut response: Response<Self::DoActionStream> = Response::new(boxed(results.collect()));
+        if let Some(cookie) = cookie {
+            response.metadata_mut().insert("set-cookie", cookie.parse().map_err(status::internal)?);
+        }
+        Ok(response)
     }
 
     async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {

@@ -1,34 +1,58 @@
 //! CommandStatementQuery and its ticket: GetFlightInfo runs the statement and waits, DoGet sends its rows.
 
 use arrow::ipc::CompressionType;
-use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
-use arrow_flight::{FlightDescriptor, FlightInfo, SchemaResult};
+use arrow_flight::sql::{Command, ProstMessageExt, TicketStatementQuery};
+use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, RenewFlightEndpointRequest, SchemaResult, Ticket};
+use bytes::Bytes;
 use futures::TryStreamExt;
 use prost::Message;
+use prost_types::Timestamp;
 use serde_json::json;
 use tonic::{Response, Status};
 
 use super::do_get::{self, NoMessages};
 use super::encode;
 use super::service::FlightSql;
-use super::status;
-use crate::gateway::Finished;
+use super::{command, status};
+use crate::gateway::{Finished, Request, ResultHandle};
 use crate::session::Session;
 
 /// Runs a statement and says where its rows are.
 pub async fn flight_info(
     server: &FlightSql,
-    session: &Session,
-    sql: &str,
+    request: Request<'_>,
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo, Status> {
-    let finished = server.gateway.run(session, sql).await.map_err(|error| status::of_gateway(&error))?;
-    let tickets = finished.handles.iter().map(|handle| {
-        let ticket = TicketStatementQuery { statement_handle: server.keys.result_ticket(handle) };
-        ticket.as_any().encode_to_vec().into()
-    });
-    let info = encode::flight_info(&finished.schema, descriptor, tickets)?;
+    let finished = server.gateway.run(request).await.map_err(|error| status::of_gateway(&error))?;
+    let endpoints = finished.endpoints.iter().map(|handles| endpoint(server, handles));
+    let info = encode::flight_info(&finished.schema, descriptor, endpoints)?;
     Ok(info.with_app_metadata(figures(&finished)))
+}
+
+/// An endpoint of this server (no location), with the time at which its ticket expires.
+fn endpoint(server: &FlightSql, handles: &[ResultHandle]) -> FlightEndpoint {
+    let ticket = TicketStatementQuery { statement_handle: server.keys.result_ticket(handles) };
+    let expires_at = handles.iter().map(|handle| handle.expires_at).min();
+    FlightEndpoint {
+        ticket: Some(Ticket { ticket: ticket.as_any().encode_to_vec().into() }),
+        expiration_time: expires_at.map(|seconds| Timestamp { seconds, nanos: 0 }),
+        ..FlightEndpoint::default()
+    }
+}
+
+/// RenewFlightEndpoint: the same rows for longer, as long as they are there. The action's body is not wrapped in Any.
+pub fn renew(server: &FlightSql, body: &[u8]) -> Result<Bytes, Status> {
+    let request = RenewFlightEndpointRequest::decode(body).map_err(|_| {
+        Status::invalid_argument("the body of action RenewFlightEndpoint is not a RenewFlightEndpointRequest")
+    })?;
+    let ticket = request.endpoint.and_then(|endpoint| endpoint.ticket);
+    let ticket = ticket.ok_or_else(|| Status::invalid_argument("the request names no endpoint with a ticket"))?;
+    let Command::TicketStatementQuery(ticket) = command::of_ticket(&ticket)? else {
+        return Err(Status::invalid_argument("the endpoint is not a statement's: it does not expire"));
+    };
+    let handles = server.keys.read_result_ticket(&ticket.statement_handle)?;
+    let renewed: Vec<ResultHandle> = handles.into_iter().map(ResultHandle::renewed).collect();
+    Ok(endpoint(server, &renewed).encode_to_vec().into())
 }
 
 /// What the query did and cost, as JSON: `query_id`, `data_scanned_bytes`, `queue_ms`, `total_ms`, `update_count`,
@@ -62,7 +86,7 @@ pub async fn rows(
     ticket: TicketStatementQuery,
     compression: Option<CompressionType>,
 ) -> Result<Response<NoMessages>, Status> {
-    let handle = server.keys.read_result_ticket(&ticket.statement_handle)?;
-    let (schema, batches) = server.gateway.rows(&handle).await.map_err(|error| status::of_gateway(&error))?;
+    let handles = server.keys.read_result_ticket(&ticket.statement_handle)?;
+    let (schema, batches) = server.gateway.all_rows(handles).await.map_err(|error| status::of_gateway(&error))?;
     do_get::data(schema, batches.map_err(|error| status::of_gateway(&error)), compression)
 }

@@ -3,6 +3,7 @@
 
 mod result_ticket;
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -11,8 +12,9 @@ use prost::Message;
 use sha2::Sha256;
 use tonic::Status;
 
-use super::messages::{PreparedHandle, ResultTicket, Signed};
+use super::messages::{PollHandle, PreparedHandle, ResultTickets, SessionCookie, Signed, Values};
 use crate::gateway::ResultHandle;
+use crate::statement::bind::Row;
 
 /// How long a prepared statement can be run.
 const PREPARED_LIFETIME_SECONDS: i64 = 24 * 3600;
@@ -20,6 +22,16 @@ const PREPARED_LIFETIME_SECONDS: i64 = 24 * 3600;
 /// The key that handles are signed with.
 #[derive(Clone)]
 pub struct Keys(Hmac<Sha256>);
+
+/// A prepared statement, as its handle says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    pub sql: String,
+    /// Tells statements with the same text apart.
+    pub nonce: Bytes,
+    /// What was bound to it; a statement without parameters has none.
+    pub rows: Vec<Row>,
+}
 
 impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -30,31 +42,67 @@ impl std::fmt::Debug for Keys {
 impl Keys {
     /// A key that no other gateway has.
     pub fn random() -> Self {
-        let key = [uuid::Uuid::new_v4().into_bytes(), uuid::Uuid::new_v4().into_bytes()].concat();
-        Self(Hmac::new_from_slice(&key).expect("HMAC takes keys of any length"))
+        Self::of(&[uuid::Uuid::new_v4().into_bytes(), uuid::Uuid::new_v4().into_bytes()].concat())
     }
 
-    /// The ticket of a result, to be put into TicketStatementQuery.
-    pub fn result_ticket(&self, handle: &ResultHandle) -> Bytes {
-        self.sign(RESULT, &result_ticket::message(handle))
+    /// The key that gateways share which are to take each other's handles.
+    pub fn of(key: &[u8]) -> Self {
+        Self(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"))
     }
 
-    pub fn read_result_ticket(&self, bytes: &[u8]) -> Result<ResultHandle, Status> {
-        let ticket: ResultTicket = self.open(RESULT, "ticket", bytes)?;
-        check_time("ticket", ticket.expires_at)?;
-        result_ticket::handle(ticket).ok_or_else(|| not_ours("ticket"))
+    /// The ticket of results, to be put into TicketStatementQuery.
+    pub fn result_ticket(&self, handles: &[ResultHandle]) -> Bytes {
+        self.sign(RESULT, &ResultTickets { results: handles.iter().map(result_ticket::message).collect() })
     }
 
-    pub fn prepared_handle(&self, sql: &str) -> Bytes {
+    pub fn read_result_ticket(&self, bytes: &[u8]) -> Result<Vec<ResultHandle>, Status> {
+        let ResultTickets { results } = self.open(RESULT, "ticket", bytes)?;
+        results.iter().try_for_each(|ticket| check_time("ticket", ticket.expires_at))?;
+        let handles: Option<Vec<_>> = results.into_iter().map(result_ticket::handle).collect();
+        handles.filter(|handles| !handles.is_empty()).ok_or_else(|| not_ours("ticket"))
+    }
+
+    /// The handle of a statement that is prepared now.
+    pub fn prepare(&self, sql: &str) -> Bytes {
+        let nonce = Bytes::copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+        self.prepared_handle(Prepared { sql: sql.to_owned(), nonce, rows: Vec::new() })
+    }
+
+    pub fn prepared_handle(&self, prepared: Prepared) -> Bytes {
         let expires_at = now() + PREPARED_LIFETIME_SECONDS;
-        self.sign(PREPARED, &PreparedHandle { sql: sql.to_owned(), expires_at })
+        let Prepared { sql, nonce, rows } = prepared;
+        let rows = rows.into_iter().map(|literals| Values { literals }).collect();
+        self.sign(PREPARED, &PreparedHandle { sql, expires_at, nonce: nonce.to_vec(), rows })
     }
 
-    /// The text of a prepared statement.
-    pub fn read_prepared_handle(&self, bytes: &[u8]) -> Result<String, Status> {
+    pub fn read_prepared_handle(&self, bytes: &[u8]) -> Result<Prepared, Status> {
         let handle: PreparedHandle = self.open(PREPARED, "prepared statement handle", bytes)?;
         check_time("prepared statement handle", handle.expires_at)?;
-        Ok(handle.sql)
+        let rows = handle.rows.into_iter().map(|row| row.literals).collect();
+        Ok(Prepared { sql: handle.sql, nonce: handle.nonce.into(), rows })
+    }
+
+    /// The cookie of a session that its client changed so.
+    pub fn session_cookie(&self, options: BTreeMap<String, String>, lifetime_seconds: i64) -> Bytes {
+        let expires_at = now() + lifetime_seconds;
+        self.sign(SESSION, &SessionCookie { options: options.into_iter().collect(), expires_at })
+    }
+
+    pub fn read_session_cookie(&self, bytes: &[u8]) -> Result<BTreeMap<String, String>, Status> {
+        let cookie: SessionCookie = self.open(SESSION, "session cookie", bytes)?;
+        check_time("session cookie", cookie.expires_at)?;
+        Ok(cookie.options.into_iter().collect())
+    }
+
+    /// The descriptor's bytes of a statement that is followed.
+    pub fn poll_handle(&self, id: &[u8], expires_at: i64) -> Bytes {
+        self.sign(POLL, &PollHandle { id: id.to_vec(), expires_at })
+    }
+
+    pub fn read_poll_handle(&self, bytes: &[u8]) -> Result<Vec<u8>, Status> {
+        let handle: PollHandle = self.open(POLL, "descriptor", bytes)?;
+        check_time("descriptor", handle.expires_at)?;
+        Ok(handle.id)
     }
 
     fn sign<M: Message>(&self, kind: &str, message: &M) -> Bytes {
@@ -80,23 +128,21 @@ impl Keys {
     }
 }
 
-const RESULT: &str = "ResultTicket";
+const RESULT: &str = "ResultTickets";
 const PREPARED: &str = "PreparedHandle";
+const SESSION: &str = "SessionCookie";
+const POLL: &str = "PollHandle";
 
-fn now() -> i64 {
+pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs() as i64)
 }
 
 fn not_ours(what: &str) -> Status {
-    Status::invalid_argument(format!("the {what} was not made by this server"))
+    Status::invalid_argument(format!("the {what} was not made by this server, nor by one with the same signing key"))
 }
 
 fn check_time(what: &str, expires_at: i64) -> Result<(), Status> {
-    if expires_at < now() {
-        Err(Status::not_found(format!("the {what} has expired: run the statement again")))
-    } else {
-        Ok(())
-    }
+    if expires_at < now() { Err(Status::not_found(format!("the {what} has expired: begin anew"))) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -122,15 +168,16 @@ mod tests {
     #[test]
     fn handles_come_back_and_nothing_else_does() {
         let keys = Keys::random();
-        let ticket = keys.result_ticket(&handle());
-        assert_eq!(keys.read_result_ticket(&ticket).ok(), Some(handle()));
+        let handles = vec![handle(), handle()];
+        let ticket = keys.result_ticket(&handles);
+        assert_eq!(keys.read_result_ticket(&ticket).ok(), Some(handles.clone()));
         assert!(Keys::random().read_result_ticket(&ticket).is_err());
         assert!(keys.read_prepared_handle(&ticket).is_err(), "a ticket is not a prepared statement");
         for at in 0..ticket.len() {
             let mut changed = ticket.to_vec();
             changed[at] ^= 1;
             let read = keys.read_result_ticket(&changed);
-            assert!(read.is_err() || read.ok() == Some(handle()), "byte {at} changed what the ticket says");
+            assert!(read.is_err() || read.ok() == Some(handles.clone()), "byte {at} changed what the ticket says");
         }
         assert!(keys.read_result_ticket(b"").is_err());
     }

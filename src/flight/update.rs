@@ -1,23 +1,25 @@
-//! DoPut: statements that change something. The answer is the number of rows changed.
+//! DoPut: statements that change something, and values for prepared ones. An update's answer is the number of rows changed.
 
 use arrow_flight::sql::{Command, DoPutUpdateResult};
 use arrow_flight::{FlightData, PutResult};
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use prost::Message;
 use tonic::Status;
 
-use super::service::FlightSql;
-use super::{command, status};
-use crate::gateway::Finished;
+use super::service::{FlightSql, no_transaction};
+use super::{command, parameters, prepared, status};
+use crate::gateway::{Finished, Request};
 use crate::session::Session;
+use crate::statement::Statement;
+use crate::statement::bind::Row;
 
 /// Rows changed by a statement that does not say: Flight SQL's "unknown".
 const UNKNOWN: i64 = -1;
 
-/// Reads the command of a stream and runs it.
+/// Reads the command of a stream and does what it says.
 pub async fn put<S>(server: &FlightSql, session: &Session, mut stream: S) -> Result<PutResult, Status>
 where
-    S: Stream<Item = Result<FlightData, Status>> + Unpin,
+    S: Stream<Item = Result<FlightData, Status>> + Send + Unpin + 'static,
 {
     let first = stream.next().await.ok_or_else(|| Status::invalid_argument("the stream is empty"))??;
     let descriptor = first
@@ -25,30 +27,58 @@ where
         .as_ref()
         .ok_or_else(|| Status::invalid_argument("the first message of the stream has no descriptor"))?;
     let command = command::of_descriptor(descriptor)?;
-    let sql = match &command {
+    let whole = stream::iter([Ok(first)]).chain(stream);
+    let record_count = match &command {
         Command::CommandStatementUpdate(update) => {
-            if update.transaction_id.as_ref().is_some_and(|id| !id.is_empty()) {
-                return Err(Status::unimplemented("Athena has no transactions over several statements"));
-            }
-            update.query.clone()
+            no_transaction(update.transaction_id.as_ref())?;
+            run(server, session, &update.query, &[]).await?
         }
         Command::CommandPreparedStatementUpdate(update) => {
-            server.keys.read_prepared_handle(&update.prepared_statement_handle)?
+            run_prepared(server, session, &update.prepared_statement_handle, whole).await?
         }
-        Command::CommandPreparedStatementQuery(_) => {
-            return Err(command::unimplemented(
-                &command,
-                "parameters are not supported yet, write them into the statement",
-            ));
+        Command::CommandPreparedStatementQuery(query) => {
+            return prepared::bind(server, &query.prepared_statement_handle, whole).await;
         }
         Command::CommandStatementIngest(_) => {
             return Err(command::unimplemented(&command, "bulk ingest is not built yet"));
         }
         _ => return Err(command::unimplemented(&command, "it is not a command for DoPut")),
     };
-    let finished = server.gateway.run(session, &sql).await.map_err(|error| status::of_gateway(&error))?;
-    let result = DoPutUpdateResult { record_count: record_count(&finished) };
-    Ok(PutResult { app_metadata: result.encode_to_vec().into() })
+    Ok(PutResult { app_metadata: DoPutUpdateResult { record_count }.encode_to_vec().into() })
+}
+
+/// Runs a prepared statement for each row of the stream as it comes, or as it was bound before if there is none.
+async fn run_prepared<S>(server: &FlightSql, session: &Session, handle: &[u8], stream: S) -> Result<i64, Status>
+where
+    S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
+{
+    let prepared = prepared::read(server, handle).await?;
+    let expected = Statement::of(&prepared.sql).placeholders;
+    let mut batches = parameters::batches(stream);
+    let mut total = None;
+    while let Some(batch) = batches.try_next().await? {
+        // Clients without parameters send a batch of nothing.
+        if expected == 0 && batch.num_columns() == 0 {
+            continue;
+        }
+        for row in parameters::rows(&batch, expected)? {
+            let count = run(server, session, &prepared.sql, &[row]).await?;
+            total = Some(sum(total.unwrap_or(0), count));
+        }
+    }
+    match total {
+        Some(total) => Ok(total),
+        None => run(server, session, &prepared.sql, &prepared.rows).await,
+    }
+}
+
+async fn run(server: &FlightSql, session: &Session, sql: &str, rows: &[Row]) -> Result<i64, Status> {
+    let finished = server.gateway.run(Request { session, sql, rows, phase: None }).await;
+    finished.map(|finished| record_count(&finished)).map_err(|error| status::of_gateway(&error))
+}
+
+fn sum(one: i64, other: i64) -> i64 {
+    if one == UNKNOWN || other == UNKNOWN { UNKNOWN } else { one + other }
 }
 
 /// A definition changes no rows; what may have changed some and does not say is unknown.

@@ -14,8 +14,14 @@ pub enum GatewayError {
     Empty,
     #[error("the statement has {0} bytes, Athena takes at most {max}", max = submit::MAX_STATEMENT_BYTES)]
     TooLong(usize),
-    #[error("parameters are not supported yet: write the values into the statement")]
-    Parameters,
+    #[error("the statement has {expected} parameters, {given} values were bound")]
+    Parameters { expected: usize, given: usize },
+    #[error("the rows of values give different columns: {0}")]
+    Differing(String),
+    #[error("stopped: it had not ended after {seconds} s (query_timeout_seconds)")]
+    TimedOut { query_id: Option<QueryId>, seconds: u32 },
+    #[error("stopped: it had read {scanned_bytes} bytes, at most {limit} are allowed (scan_limit_bytes)")]
+    ScanLimit { query_id: QueryId, scanned_bytes: i64, limit: u64 },
     #[error("{source}")]
     Aws { query_id: Option<QueryId>, source: Arc<AwsError> },
     #[error("{reason}")]
@@ -31,8 +37,9 @@ pub enum GatewayError {
 impl GatewayError {
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Empty | Self::TooLong(_) => Kind::InvalidArgument,
-            Self::Parameters => Kind::Unimplemented,
+            Self::Empty | Self::TooLong(_) | Self::Parameters { .. } | Self::Differing(_) => Kind::InvalidArgument,
+            Self::TimedOut { .. } => Kind::DeadlineExceeded,
+            Self::ScanLimit { .. } => Kind::ResourceExhausted,
             Self::Aws { source, .. } => source.kind,
             Self::Failed { error, .. } => failure_kind(*error),
             Self::Cancelled { .. } => Kind::Cancelled,
@@ -73,14 +80,21 @@ impl GatewayError {
         }
     }
 
+    /// Whether it may be about a value that was not there yet, and not about the statement itself: a fault of the user's
+    /// other than a name that does not exist.
+    pub(super) fn may_be_about_values(&self) -> bool {
+        matches!(self, Self::Failed { error: Some((2, error_type, _)), .. } if !NAMES.contains(error_type))
+    }
+
     /// The query this is about, once there is one.
     pub fn query_id(&self) -> Option<&QueryId> {
         match self {
-            Self::Failed { query_id, .. } | Self::Cancelled { query_id, .. } | Self::Read { query_id, .. } => {
-                Some(query_id)
-            }
-            Self::Aws { query_id, .. } => query_id.as_ref(),
-            Self::Empty | Self::TooLong(_) | Self::Parameters | Self::Stopping => None,
+            Self::Failed { query_id, .. }
+            | Self::Cancelled { query_id, .. }
+            | Self::Read { query_id, .. }
+            | Self::ScanLimit { query_id, .. } => Some(query_id),
+            Self::Aws { query_id, .. } | Self::TimedOut { query_id, .. } => query_id.as_ref(),
+            Self::Empty | Self::TooLong(_) | Self::Parameters { .. } | Self::Differing(_) | Self::Stopping => None,
         }
     }
 
@@ -93,6 +107,8 @@ impl GatewayError {
     }
 }
 
+/// ErrorTypes about names: columns and syntax, tables and schemas, functions.
+const NAMES: [i32; 3] = [1006, 1301, 1303];
 /// ErrorType of what Athena does not support (athena-behaviour, section 6).
 const NOT_SUPPORTED: i32 = 1200;
 

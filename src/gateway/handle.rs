@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
+use super::GatewayError;
+use super::reading::same;
 use crate::results::pages;
 use crate::results::path::Chosen;
 use crate::statement::{Outcome, QueryId};
@@ -12,8 +14,8 @@ use crate::types::column::Column;
 /// A statement that ran, and where its rows are.
 #[derive(Debug, Clone)]
 pub struct Finished {
-    /// One or more handles: the rows are those of the first, then those of the next.
-    pub handles: Vec<ResultHandle>,
+    /// Parts that can be read apart. The rows of each are those of its first handle, then those of the next.
+    pub endpoints: Vec<Vec<ResultHandle>>,
     pub schema: SchemaRef,
     pub outcome: Outcome,
     pub update_count: Option<i64>,
@@ -44,6 +46,28 @@ pub enum Rows {
     Csv { location: String, size: u64, etag: Option<String> },
     /// In the files of an UNLOAD below a prefix of ours: every `parts`th of them, from the `part`th.
     Files { manifest: String, prefix: String, part: u32, parts: u32 },
+}
+
+impl Finished {
+    /// The runs of one statement as one: their rows one after the other, their counts and costs together.
+    pub(super) fn together(all: Vec<Self>) -> Result<Self, GatewayError> {
+        let mut all = all.into_iter();
+        let Some(mut whole) = all.next() else { return Err(GatewayError::Empty) };
+        let mut handles: Vec<ResultHandle> = whole.endpoints.into_iter().flatten().collect();
+        for next in all {
+            same(&whole.schema, &next.schema)?;
+            handles.extend(next.endpoints.into_iter().flatten());
+            whole.update_count = whole.update_count.zip(next.update_count).map(|(one, other)| one + other);
+            whole.outcome = Outcome {
+                scanned_bytes: whole.outcome.scanned_bytes + next.outcome.scanned_bytes,
+                queue_ms: whole.outcome.queue_ms + next.outcome.queue_ms,
+                total_ms: whole.outcome.total_ms + next.outcome.total_ms,
+                ..next.outcome
+            };
+        }
+        whole.endpoints = vec![handles];
+        Ok(whole)
+    }
 }
 
 impl ResultHandle {

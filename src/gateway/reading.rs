@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
+use futures::TryStreamExt;
 use futures::stream::{self, BoxStream, StreamExt};
 
 use super::{Gateway, GatewayError, ResultHandle, Rows};
@@ -16,6 +17,22 @@ use crate::types::column::schema;
 pub type Batches = BoxStream<'static, Result<RecordBatch, GatewayError>>;
 
 impl Gateway {
+    /// The rows of finished queries, one after the other. Dropping the stream ends the reading.
+    pub async fn all_rows(self: &Arc<Self>, handles: Vec<ResultHandle>) -> Result<(SchemaRef, Batches), GatewayError> {
+        let mut handles = handles.into_iter();
+        let Some(first) = handles.next() else { return Err(GatewayError::Empty) };
+        let (schema, batches) = self.rows(&first).await?;
+        let (gateway, expected) = (Arc::clone(self), Arc::clone(&schema));
+        let others = stream::iter(handles).then(move |handle| {
+            let (gateway, expected) = (Arc::clone(&gateway), Arc::clone(&expected));
+            async move {
+                let (schema, batches) = gateway.rows(&handle).await?;
+                same(&expected, &schema).map(|()| batches)
+            }
+        });
+        Ok((schema, batches.chain(others.try_flatten()).boxed()))
+    }
+
     /// The rows of a finished query. Dropping the stream ends the reading.
     pub async fn rows(&self, handle: &ResultHandle) -> Result<(SchemaRef, Batches), GatewayError> {
         let id = handle.id.clone();
@@ -81,6 +98,18 @@ impl Gateway {
 }
 
 type Item = Result<RecordBatch, ReadError>;
+
+/// Whether two results have the same columns.
+pub(super) fn same(one: &SchemaRef, other: &SchemaRef) -> Result<(), GatewayError> {
+    if one == other {
+        return Ok(());
+    }
+    let names = |schema: &SchemaRef| {
+        let columns = schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type()));
+        columns.collect::<Vec<_>>().join(", ")
+    };
+    Err(GatewayError::Differing(format!("({}) and ({})", names(one), names(other))))
+}
 
 fn count(handle: &ResultHandle, schema: &SchemaRef) -> Option<RecordBatch> {
     let count = Int64Array::from(vec![handle.update_count?]);

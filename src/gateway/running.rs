@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Finished, Gateway, GatewayError, Key, ResultHandle, Rows};
+use super::{Finished, Gateway, GatewayError, Key, Request, ResultHandle, Rows};
 use crate::aws::AwsError;
 use crate::error::Kind;
 use crate::results::ReadError;
@@ -11,9 +11,10 @@ use crate::results::object::Object;
 use crate::results::pages::Page;
 use crate::results::path::{self, Choice, Chosen, Described, ResultPath};
 use crate::results::unload::{manifest, prefix, sweep};
-use crate::session::{MAX_ENDPOINTS, Session};
+use crate::session::MAX_ENDPOINTS;
+use crate::statement::bind::Bound;
 use crate::statement::stop::StopOnDrop;
-use crate::statement::{Class, Outcome, QueryState, Statement, submit, unload};
+use crate::statement::{Class, Look, Outcome, QueryState, Statement, submit, unload};
 use crate::types::column::{Column, schema};
 
 /// Bytes of a CSV object from which the same query is better run as an UNLOAD.
@@ -23,15 +24,20 @@ impl Gateway {
     /// Runs a query on the path that suits it.
     pub(super) async fn run_query(
         &self,
-        session: &Session,
-        sql: &str,
+        request: Request<'_>,
         statement: &Statement,
+        values: &[String],
     ) -> Result<Finished, GatewayError> {
+        let Request { session, sql, .. } = request;
+        // What is known of a query does not depend on its values, or it is not known.
+        let known = |described: Option<Arc<Described>>| {
+            described.filter(|described| statement.placeholders == 0 || !described.depends_on_values())
+        };
         let key = Key::new(sql, session);
         let described = match session.result_path {
-            ResultPath::Direct => self.described.get(&key).await.flatten(),
+            ResultPath::Direct => known(self.described.get(&key).await.flatten()),
             // What is wrong with the query is better said by the query itself.
-            ResultPath::Auto | ResultPath::Unload => self.described(session, sql).await.ok().flatten(),
+            ResultPath::Auto | ResultPath::Unload => known(self.described(session, sql).await.ok().flatten()),
         };
         let was_large = self.large.get(&key).await.is_some();
         let choose = |described: Option<&Described>| path::choose(session.result_path, statement, described, was_large);
@@ -39,39 +45,39 @@ impl Gateway {
         if chosen.choice == Choice::Unload && described.as_ref().is_some_and(|described| described.is_old()) {
             // The wrapper names columns by what is known of them: the table may be another one by now.
             self.described.invalidate(&key).await;
-            described = self.described(session, sql).await.ok().flatten();
+            described = known(self.described(session, sql).await.ok().flatten());
             chosen = choose(described.as_deref());
         }
+        let bound = Bound::new(sql, statement, values);
         let chosen = match (chosen.choice, &described) {
-            (Choice::Unload, Some(described)) => {
-                match self.run_unload(session, &sql[..statement.end], described, chosen).await? {
-                    Ok(finished) => return Ok(finished),
-                    Err(instead) => instead,
-                }
-            }
+            (Choice::Unload, Some(described)) => match self.run_unload(request, &bound, described, chosen).await? {
+                Ok(finished) => return Ok(finished),
+                Err(instead) => instead,
+            },
             _ => chosen,
         };
-        self.run_direct(session, sql, described.as_deref(), chosen).await
+        self.run_direct(request, &bound, described.as_deref(), chosen).await
     }
 
     /// Runs a query as an UNLOAD. Where Athena will not do that, and has read nothing for it, the choice is another one.
     async fn run_unload(
         &self,
-        session: &Session,
-        query: &str,
+        request: Request<'_>,
+        query: &Bound,
         described: &Described,
         chosen: Chosen,
     ) -> Result<Result<Finished, Chosen>, GatewayError> {
         let Some(output) = &described.output else { return Ok(Err(Chosen::direct("no output location"))) };
         let expires_at = sweep::now() + self.settings.unload_ttl.as_secs() as i64;
         let prefix = prefix::new(output, expires_at);
-        let text = match unload::wrap(query, &described.columns, &prefix) {
-            Ok(text) if text.len() <= submit::MAX_STATEMENT_BYTES => text,
+        let text = &query.sql[..Statement::of(&query.sql).end];
+        let bound = match unload::wrap(text, &described.columns, &prefix) {
+            Ok(sql) if sql.len() <= submit::MAX_STATEMENT_BYTES => Bound { sql, values: query.values.clone() },
             Ok(_) => return Ok(Err(Chosen::direct("as an UNLOAD the statement would be too long"))),
             Err(refused) => return Ok(Err(Chosen::direct(refused.to_string()))),
         };
         self.outputs.add(output);
-        let outcome = match self.run_to_end(session, &text, Some(&chosen)).await {
+        let outcome = match self.run_to_end(request, &bound, Some(&chosen)).await {
             Ok(outcome) => outcome,
             Err(refused) if refused.is_refusal() => {
                 tracing::info!(error = %refused, "UNLOAD refused, running the query directly");
@@ -84,7 +90,7 @@ impl Gateway {
             let why = "Athena names no manifest of the files it wrote".to_owned();
             return Err(read_error(ReadError::Object { location: prefix, why }));
         };
-        let parts = match session.endpoints {
+        let parts = match request.session.endpoints {
             Some(asked @ 2..) => {
                 let files = manifest::files(&self.clients, &manifest, &prefix).await.map_err(read_error)?;
                 u32::from(asked.min(MAX_ENDPOINTS)).min(files.len().max(1) as u32)
@@ -98,19 +104,20 @@ impl Gateway {
             expires_at,
             ..ResultHandle::of(&outcome)
         };
-        let handles = (0..parts).map(handle).collect();
-        Ok(Ok(Finished { handles, schema: schema(&columns), outcome, update_count: None, chosen }))
+        let endpoints = (0..parts).map(|part| vec![handle(part)]).collect();
+        Ok(Ok(Finished { endpoints, schema: schema(&columns), outcome, update_count: None, chosen }))
     }
 
     /// Runs a statement as it is.
     pub(super) async fn run_direct(
         &self,
-        session: &Session,
-        sql: &str,
+        request: Request<'_>,
+        bound: &Bound,
         described: Option<&Described>,
         chosen: Chosen,
     ) -> Result<Finished, GatewayError> {
-        let outcome = self.run_to_end(session, sql, Some(&chosen)).await?;
+        let Request { session, sql, .. } = request;
+        let outcome = self.run_to_end(request, bound, Some(&chosen)).await?;
         let read_error = |source| GatewayError::Read { query_id: outcome.id.clone(), source: Box::new(source) };
         let mut handle = ResultHandle::of(&outcome);
         let page = Page::get(&self.clients, &handle.id, None).await.map_err(read_error)?;
@@ -119,7 +126,8 @@ impl Gateway {
             // A page does not say what is inside.
             let asked = match described {
                 Some(_) => None,
-                None => Box::pin(self.described(session, sql)).await.ok().flatten(),
+                // Its values may say what is inside.
+                None => Box::pin(self.described(session, &bound.written_out())).await.ok().flatten(),
             };
             columns = chosen.columns(&with_inner_types(columns, described.or(asked.as_deref())));
             handle.columns = Some(columns.clone().into());
@@ -135,7 +143,7 @@ impl Gateway {
         }
         let update_count = page.update_count;
         self.first_pages.insert(handle.id.clone(), Arc::new(page)).await;
-        Ok(Finished { handles: vec![handle], schema: schema(&columns), outcome, update_count, chosen })
+        Ok(Finished { endpoints: vec![vec![handle]], schema: schema(&columns), outcome, update_count, chosen })
     }
 
     /// The CSV object of a larger result, if there is one and it may be read.
@@ -157,29 +165,41 @@ impl Gateway {
     /// Starts a statement and waits until it has succeeded. Dropping the future stops the query.
     pub(super) async fn run_to_end(
         &self,
-        session: &Session,
-        sql: &str,
+        request: Request<'_>,
+        bound: &Bound,
         chosen: Option<&Chosen>,
     ) -> Result<Outcome, GatewayError> {
-        if sql.len() > submit::MAX_STATEMENT_BYTES {
-            return Err(GatewayError::TooLong(sql.len()));
+        if bound.sql.len() > submit::MAX_STATEMENT_BYTES {
+            return Err(GatewayError::TooLong(bound.sql.len()));
         }
+        let session = request.session;
         let started = Instant::now();
         // Whoever goes away while the query is started must not leave it running: the start goes on in a task of its
         // own, and what it started is stopped when nobody takes it.
-        let (clients, stops, task_session, text) =
-            (self.clients.clone(), self.stops.clone(), session.clone(), sql.to_owned());
+        let (clients, stops, task_session, bound) =
+            (self.clients.clone(), self.stops.clone(), session.clone(), bound.clone());
         let starting = self.stops.spawn(async move {
-            let id = submit::start(&clients, &task_session, &text).await?;
+            let id = submit::start(&clients, &task_session, &bound).await?;
             Ok::<_, AwsError>(StopOnDrop::new(clients, stops, id.clone())).map(|guard| (id, guard))
         });
         let started_query = starting.await.map_err(|_| GatewayError::Stopping)?;
         let (id, mut guard) =
             started_query.map_err(|source| GatewayError::Aws { query_id: None, source: Arc::new(source) })?;
         let aws = |source| GatewayError::Aws { query_id: Some(id.clone()), source: Arc::new(source) };
+        request.tell(&id, None);
+        let mut last = None;
+        let within_limits = |look: Look| {
+            request.tell(&id, Some(look));
+            last = Some(look);
+            session.scan_limit_bytes.is_none_or(|limit| look.scanned_bytes as u64 <= limit)
+        };
         let outcome = tokio::select! {
-            outcome = self.poller.wait(&id) => outcome.map_err(aws)?,
+            outcome = self.poller.wait(&id, within_limits) => outcome.map_err(aws)?,
             () = self.shutdown.cancelled() => return Err(GatewayError::Stopping),
+        };
+        let Some(outcome) = outcome else {
+            let (scanned_bytes, limit) = (last.map_or(0, |look| look.scanned_bytes), session.scan_limit_bytes);
+            return Err(GatewayError::ScanLimit { query_id: id, scanned_bytes, limit: limit.unwrap_or_default() });
         };
         guard.disarm();
         let reason = || outcome.reason.clone().unwrap_or_else(|| "Athena gives no reason".to_owned());
@@ -209,6 +229,14 @@ impl Gateway {
 const RESULT_LIFETIME_SECONDS: i64 = 24 * 3600;
 
 impl ResultHandle {
+    /// The same for as long as it would have if the statement had run now; the files of an UNLOAD are removed when they are.
+    pub fn renewed(self) -> Self {
+        match self.rows {
+            Rows::Files { .. } => self,
+            Rows::Pages | Rows::Csv { .. } => Self { expires_at: sweep::now() + RESULT_LIFETIME_SECONDS, ..self },
+        }
+    }
+
     fn of(outcome: &Outcome) -> Self {
         Self {
             id: outcome.id.clone(),

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use crate::statement::{Statement, unload};
+use crate::types::AthenaType;
 use crate::types::column::Column;
 
 /// What was asked for.
@@ -17,6 +18,16 @@ pub enum ResultPath {
     Auto,
     Direct,
     Unload,
+}
+
+impl fmt::Display for ResultPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Direct => "direct",
+            Self::Unload => "unload",
+        })
+    }
 }
 
 impl FromStr for ResultPath {
@@ -48,6 +59,11 @@ impl Described {
     /// What is known from now on.
     pub fn new(columns: Vec<Column>, output: Option<String>) -> Self {
         Self { columns, output, since: Instant::now() }
+    }
+
+    /// Whether a column's type is that of a value which was not there.
+    pub fn depends_on_values(&self) -> bool {
+        self.columns.iter().any(|column| column.data_type == AthenaType::Unknown)
     }
 
     /// Whether tables may have changed since.
@@ -128,7 +144,6 @@ pub fn choose(path: ResultPath, statement: &Statement, described: Option<&Descri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::AthenaType;
 
     #[test]
     fn the_reader_follows_from_path_types_and_order() {

@@ -2,6 +2,8 @@
 //!
 //! Only words are looked at; whether the statement is right is Athena's to say.
 
+use super::bind;
+
 /// What a statement is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -28,6 +30,8 @@ pub struct Statement {
     /// Whether the rows of a query may be in an order that was asked for: an ORDER BY that is not inside of a subquery or
     /// a window. Brackets around parts of the query count as none, so it is rather said too often.
     pub is_ordered: bool,
+    /// Whether Athena takes values for its parameters beside the text.
+    pub takes_values: bool,
     /// Where the statement ends: before the semicolons, blanks and comments behind it.
     pub end: usize,
 }
@@ -65,7 +69,9 @@ impl Statement {
             end = sql.len() - tokens.0.len();
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        Self { class: class(&words), placeholders, is_empty, is_ordered, end }
+        let class = class(&words);
+        let takes_values = bind::takes_values(class, words.first().copied().unwrap_or_default());
+        Self { class, placeholders, is_empty, is_ordered, takes_values, end }
     }
 
     /// Whether Flight SQL's clients should treat it as an update: no rows are wanted from it.
@@ -93,7 +99,7 @@ fn class(words: &[&str]) -> Class {
     }
 }
 
-enum Token<'a> {
+pub(super) enum Token<'a> {
     Word(&'a str),
     Placeholder,
     Open,
@@ -103,7 +109,7 @@ enum Token<'a> {
 }
 
 /// The tokens of a text, comments and blanks left out. Never fails: what is not closed runs to the end.
-struct Tokens<'a>(&'a str);
+pub(super) struct Tokens<'a>(pub(super) &'a str);
 
 impl<'a> Iterator for Tokens<'a> {
     type Item = Token<'a>;

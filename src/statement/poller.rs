@@ -99,7 +99,29 @@ impl Outcome {
     }
 }
 
-type Answer = Option<Result<Outcome, AwsError>>;
+/// What is seen of a query that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    pub state: QueryState,
+    pub scanned_bytes: i64,
+}
+
+impl Look {
+    fn of(execution: &QueryExecution) -> Self {
+        let state = execution.status().and_then(|status| status.state());
+        let state = if state == Some(&QueryExecutionState::Running) { QueryState::Running } else { QueryState::Queued };
+        let scanned_bytes = execution.statistics().and_then(|s| s.data_scanned_in_bytes()).unwrap_or_default();
+        Self { state, scanned_bytes }
+    }
+}
+
+/// What a waiting caller is told.
+#[derive(Debug, Clone)]
+enum News {
+    None,
+    Look(Look),
+    Ended(Box<Result<Outcome, AwsError>>),
+}
 
 /// Gives out waits for queries; the work is one task for all of them.
 #[derive(Debug, Clone)]
@@ -113,7 +135,7 @@ struct Watched {
     due: Instant,
     failures: u32,
     /// Closed by all who waited: then nobody asks any more.
-    answer: watch::Sender<Answer>,
+    news: watch::Sender<News>,
 }
 
 impl Poller {
@@ -131,11 +153,12 @@ impl Poller {
         Self { added }
     }
 
-    /// Waits until a query has ended. Dropping the wait ends the asking.
-    pub async fn wait(&self, id: &QueryId) -> Result<Outcome, AwsError> {
-        let (answer, mut answered) = watch::channel(None);
+    /// Waits until a query has ended. Dropping the wait ends the asking, and so does `go_on` when it is shown something
+    /// on which it will not: then there is no outcome.
+    pub async fn wait(&self, id: &QueryId, mut go_on: impl FnMut(Look) -> bool) -> Result<Option<Outcome>, AwsError> {
+        let (news, mut told) = watch::channel(News::None);
         let now = Instant::now();
-        let watched = Watched { id: id.clone(), started: now, due: now + FIRST_POLL, failures: 0, answer };
+        let watched = Watched { id: id.clone(), started: now, due: now + FIRST_POLL, failures: 0, news };
         let gone = || AwsError {
             operation: "athena:BatchGetQueryExecution",
             code: String::new(),
@@ -144,8 +167,15 @@ impl Poller {
             status: 0,
         };
         self.added.send(watched).await.map_err(|_| gone())?;
-        let answer = answered.wait_for(Option::is_some).await.map_err(|_| gone())?;
-        answer.clone().unwrap_or_else(|| Err(gone()))
+        loop {
+            told.changed().await.map_err(|_| gone())?;
+            let news = told.borrow_and_update().clone();
+            match news {
+                News::Ended(answer) => return answer.map(Some),
+                News::Look(look) if !go_on(look) => return Ok(None),
+                News::Look(_) | News::None => {}
+            }
+        }
     }
 }
 
@@ -226,7 +256,7 @@ impl Task {
 
     /// Asks about the queries that are due, the longest overdue first.
     async fn look(&mut self) {
-        self.watched.retain(|_, watched| !watched.answer.is_closed());
+        self.watched.retain(|_, watched| !watched.news.is_closed());
         let now = Instant::now();
         let mut due: Vec<(Instant, QueryId)> =
             self.watched.values().filter(|w| w.due <= now).map(|w| (w.due, w.id.clone())).collect();
@@ -249,9 +279,14 @@ impl Task {
             Ok(executions) => {
                 for id in ids {
                     let execution = executions.iter().find(|e| e.query_execution_id() == Some(id.as_str()));
-                    match execution.map(Outcome::of) {
-                        Some(Some(outcome)) => self.answer(&id, Ok(outcome)),
-                        Some(None) => self.postpone(&id, None),
+                    match execution.map(|execution| Outcome::of(execution).ok_or_else(|| Look::of(execution))) {
+                        Some(Ok(outcome)) => self.answer(&id, Ok(outcome)),
+                        Some(Err(look)) => {
+                            if let Some(watched) = self.watched.get(&id) {
+                                watched.news.send_replace(News::Look(look));
+                            }
+                            self.postpone(&id, None);
+                        }
                         None => self.postpone(&id, Some(not_described(&id))),
                     }
                 }
@@ -282,7 +317,7 @@ impl Task {
 
     fn answer(&mut self, id: &QueryId, answer: Result<Outcome, AwsError>) {
         if let Some(watched) = self.watched.remove(id) {
-            let _ = watched.answer.send(Some(answer));
+            let _ = watched.news.send(News::Ended(Box::new(answer)));
         }
     }
 

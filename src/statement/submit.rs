@@ -1,30 +1,39 @@
 //! Starts a statement: StartQueryExecution.
 
-use aws_sdk_athena::types::{QueryExecutionContext, ResultConfiguration};
+use aws_sdk_athena::types::{
+    QueryExecutionContext, ResultConfiguration, ResultReuseByAgeConfiguration, ResultReuseConfiguration,
+};
 
 use super::QueryId;
+use super::bind::Bound;
 use crate::aws::{AwsError, Clients};
 use crate::session::Session;
 
 /// Longest statement Athena takes, in bytes of UTF-8 (athena-behaviour, section 1).
 pub const MAX_STATEMENT_BYTES: usize = 262_144;
 
-pub async fn start(clients: &Clients, session: &Session, sql: &str) -> Result<QueryId, AwsError> {
+pub async fn start(clients: &Clients, session: &Session, bound: &Bound) -> Result<QueryId, AwsError> {
     let context = QueryExecutionContext::builder()
         .set_catalog(session.catalog.clone())
         .set_database(session.database.clone())
         .build();
     let output =
         session.s3_staging_dir.as_ref().map(|folder| ResultConfiguration::builder().output_location(folder).build());
+    let reuse = session.result_reuse_minutes.map(|minutes| {
+        let by_age = ResultReuseByAgeConfiguration::builder().enabled(true).max_age_in_minutes(minutes as i32).build();
+        ResultReuseConfiguration::builder().result_reuse_by_age_configuration(by_age).build()
+    });
     let started = clients
         .athena
         .start_query_execution()
-        .query_string(sql)
+        .query_string(&bound.sql)
+        .set_execution_parameters(Some(bound.values.clone()).filter(|values| !values.is_empty()))
         // A token of our own for every start, so that the SDK's retries cannot run a statement twice.
         .client_request_token(uuid::Uuid::new_v4().to_string())
         .query_execution_context(context)
         .set_result_configuration(output)
         .set_work_group(session.workgroup.clone())
+        .set_result_reuse_configuration(reuse)
         .send()
         .await
         .map_err(|error| AwsError::new("athena:StartQueryExecution", error))?;

@@ -1,11 +1,14 @@
 //! Behaviour, through real clients against a real server on a free port with the embedded endpoint behind it.
 
+mod cancel;
 mod catalog;
 mod endpoint;
 mod errors;
 mod expressions;
 mod failures;
 mod fuzz;
+mod prepared;
+mod protocol;
 mod readers;
 mod results;
 mod server;

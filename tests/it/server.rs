@@ -7,7 +7,7 @@ use arrow_flight::sql::client::FlightSqlServiceClient;
 use athena_flight::aws::Clients;
 use athena_flight::config::embedded;
 use athena_flight::emulator::{Emulator, Settings, demo};
-use athena_flight::flight;
+use athena_flight::flight::{self, Keys};
 use athena_flight::gateway::{Gateway, Settings as GatewaySettings};
 use athena_flight::session::Session;
 use futures::TryStreamExt;
@@ -21,6 +21,7 @@ pub struct Server {
     pub gateway: Arc<Gateway>,
     pub gateway_url: String,
     endpoint: std::net::SocketAddr,
+    keys: Keys,
     stop: CancellationToken,
     _data: tempfile::TempDir,
 }
@@ -64,9 +65,47 @@ impl Server {
         let endpoint = endpoint.address;
         let gateway = Arc::new(Gateway::new(clients.clone(), session, gateway_settings));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let listening = flight::serve(listener, Arc::clone(&gateway), stop.clone()).expect("a bound socket");
+        let keys = Keys::random();
+        let listening =
+            flight::serve(listener, Arc::clone(&gateway), keys.clone(), stop.clone()).expect("a bound socket");
         let gateway_url = format!("http://{}", listening.address);
-        Self { clients, gateway, gateway_url, endpoint, stop, _data: data }
+        Self { clients, gateway, gateway_url, endpoint, keys, stop, _data: data }
+    }
+
+    /// The URL of another gateway in front of the same endpoint, with the same key.
+    pub async fn twin(&self) -> String {
+        self.another(self.keys.clone()).await
+    }
+
+    /// The URL of another one that has a key of its own.
+    pub async fn stranger(&self) -> String {
+        self.another(Keys::random()).await
+    }
+
+    async fn another(&self, keys: Keys) -> String {
+        let session = self.gateway.session.clone();
+        let gateway = Arc::new(Gateway::new(self.clients.clone(), session, GatewaySettings::default()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listening = flight::serve(listener, gateway, keys, self.stop.clone()).expect("a bound socket");
+        format!("http://{}", listening.address)
+    }
+
+    /// Waits until the endpoint has stopped a query.
+    pub async fn expect_stopped(&self, id: &str) {
+        let stopped = async {
+            loop {
+                let got = self.clients.athena.get_query_execution().query_execution_id(id).send().await;
+                let got = got.expect("an execution");
+                let status = got.query_execution().and_then(|execution| execution.status()).expect("a status");
+                match status.state().expect("a state").as_str() {
+                    "CANCELLED" => return,
+                    "QUEUED" | "RUNNING" => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+                    other => panic!("{id} is {other}"),
+                }
+            }
+        };
+        let patience = std::time::Duration::from_secs(10);
+        tokio::time::timeout(patience, stopped).await.unwrap_or_else(|_| panic!("{id} goes on"));
     }
 
     /// Makes the embedded endpoint behave as a document says from now on.
