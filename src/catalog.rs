@@ -131,6 +131,11 @@ impl Catalog {
         self.tables.try_get_with((catalog.to_owned(), database.to_owned()), list).await
     }
 
+    /// A table of Glue's as it is now; `None` if there is none.
+    pub async fn find_table(&self, database: &str, table: &str) -> Result<Option<Table>, AwsError> {
+        glue::find_table(&self.clients, database, table).await
+    }
+
     /// Forgets all listings.
     pub fn refresh(&self) {
         self.catalogs.invalidate_all();

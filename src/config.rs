@@ -40,6 +40,7 @@ pub struct Options {
     pub memory_limit: Option<String>,
     pub unload_ttl: Option<u64>,
     pub signing_key_file: Option<PathBuf>,
+    pub read_only: Option<bool>,
 }
 
 /// Options that fit together.
@@ -124,6 +125,7 @@ impl Options {
             memory_limit: self.memory_limit.or(lower.memory_limit),
             unload_ttl: self.unload_ttl.or(lower.unload_ttl),
             signing_key_file: self.signing_key_file.or(lower.signing_key_file),
+            read_only: self.read_only.or(lower.read_only),
         }
     }
 
@@ -167,7 +169,7 @@ impl Options {
         }
         let result_path = self.result_path.as_deref().map_or(Ok(ResultPath::default()), str::parse);
         let result_path = result_path.map_err(|why| faults.push(format!("--result-path: {why}"))).unwrap_or_default();
-        let mut settings = Settings::default();
+        let mut settings = Settings { read_only: self.read_only.unwrap_or(false), ..Settings::default() };
         if let Some(text) = &self.memory_limit {
             match bytes(text) {
                 Some(bytes) if bytes >= LEAST_MEMORY => settings.memory_limit = bytes,

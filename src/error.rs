@@ -10,6 +10,8 @@ pub enum Kind {
     InvalidArgument,
     /// Something named in the request does not exist.
     NotFound,
+    /// Something that the request would make exists.
+    AlreadyExists,
     /// The caller is not who it says, or did not say.
     Unauthenticated,
     /// The caller, or the gateway in its name, may not do this.

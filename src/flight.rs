@@ -7,6 +7,7 @@
 //! | [`handshake`] | the first call of clients with a user name |
 //! | [`statement`], [`prepared`], [`update`], [`poll`], [`cancel`] | statements |
 //! | [`parameters`] | streams of values → SQL literals |
+//! | [`ingest`] | streams of rows → tables |
 //! | [`metadata`], [`sql_info`], [`xdbc_types`] | what there is, what the server can |
 //! | [`session_options`] | sessions, which are signed cookies |
 //! | [`ticket`] | signed handles, so that any gateway with the key can serve any of them |
@@ -20,6 +21,7 @@ mod command;
 mod do_get;
 mod encode;
 mod handshake;
+mod ingest;
 mod metadata;
 mod options;
 mod parameters;

@@ -6,11 +6,13 @@
 //! | [`running`] | a statement run to its end, on the path that suits it |
 //! | [`handle`] | what is known of it then |
 //! | [`reading`] | its rows |
+//! | [`ingesting`] | rows of a stream into a table |
 //! | [`streams`] | the rows that are being sent, so that they can be cancelled |
 //! | [`error`] | what can go wrong |
 
 mod error;
 mod handle;
+mod ingesting;
 mod reading;
 mod request;
 mod running;
@@ -66,6 +68,8 @@ pub struct Settings {
     pub memory_limit: usize,
     /// How long the files of an UNLOAD stay.
     pub unload_ttl: Duration,
+    /// Whether everything but reading is refused.
+    pub read_only: bool,
 }
 
 /// Memory for reading results unless told otherwise.
@@ -75,7 +79,7 @@ pub const DEFAULT_UNLOAD_TTL: Duration = Duration::from_secs(24 * 3600);
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { memory_limit: DEFAULT_MEMORY_LIMIT, unload_ttl: DEFAULT_UNLOAD_TTL }
+        Self { memory_limit: DEFAULT_MEMORY_LIMIT, unload_ttl: DEFAULT_UNLOAD_TTL, read_only: false }
     }
 }
 
@@ -170,6 +174,9 @@ impl Gateway {
 
     async fn run_all(&self, request: Request<'_>) -> Result<Finished, GatewayError> {
         let statement = told_apart(request.sql)?;
+        if statement.may_write {
+            self.may_write()?;
+        }
         match request.rows {
             [] => self.run_once(request, statement, &[]).await,
             [values] => self.run_once(request, statement, values).await,
@@ -184,6 +191,16 @@ impl Gateway {
                 Finished::together(all)
             }
         }
+    }
+
+    /// Whether more than reading is allowed.
+    fn may_write(&self) -> Result<(), GatewayError> {
+        if self.settings.read_only { Err(GatewayError::ReadOnly) } else { Ok(()) }
+    }
+
+    /// Whether only reading is allowed.
+    pub fn is_read_only(&self) -> bool {
+        self.settings.read_only
     }
 
     async fn run_once(

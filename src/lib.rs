@@ -30,6 +30,7 @@ pub mod emulator;
 pub mod error;
 pub mod flight;
 pub mod gateway;
+pub mod ingest;
 pub mod results;
 pub mod session;
 pub mod statement;

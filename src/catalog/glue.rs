@@ -2,6 +2,7 @@
 
 use super::{Column, Database, Table, TableKind, column};
 use crate::aws::{AwsError, Clients};
+use crate::error::Kind;
 
 pub async fn databases(clients: &Clients) -> Result<Vec<Database>, AwsError> {
     let mut pages = clients.glue.get_databases().into_paginator().send();
@@ -24,6 +25,17 @@ pub async fn tables(clients: &Clients, database: &str) -> Result<Vec<Table>, Aws
         tables.extend(page.table_list().iter().map(table));
     }
     Ok(tables)
+}
+
+pub async fn find_table(clients: &Clients, database: &str, name: &str) -> Result<Option<Table>, AwsError> {
+    match clients.glue.get_table().database_name(database).name(name).send().await {
+        Ok(found) => Ok(found.table().map(table)),
+        Err(error) => match AwsError::new("glue:GetTable", error) {
+            // A database that does not exist is another matter.
+            error if error.kind == Kind::NotFound && error.message.contains(name) => Ok(None),
+            error => Err(error),
+        },
+    }
 }
 
 fn table(table: &aws_sdk_glue::types::Table) -> Table {

@@ -54,6 +54,9 @@ pub struct SourceArgs {
     /// each other's [default: a key of its own]
     #[arg(long, value_name = "FILE", env = "ATHENA_FLIGHT_SIGNING_KEY_FILE")]
     signing_key_file: Option<PathBuf>,
+    /// Refuse every statement that may do more than read
+    #[arg(long, env = "ATHENA_FLIGHT_READ_ONLY")]
+    read_only: bool,
 }
 
 impl SourceArgs {
@@ -81,6 +84,7 @@ impl SourceArgs {
             memory_limit: self.memory_limit,
             unload_ttl: self.unload_ttl,
             signing_key_file: self.signing_key_file,
+            read_only: self.read_only.then_some(true),
         };
         Ok(flags.over(file).check()?)
     }

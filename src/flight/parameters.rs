@@ -16,13 +16,21 @@ pub fn batches<S>(stream: S) -> BoxStream<'static, Result<RecordBatch, Status>>
 where
     S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
 {
+    record_batches(stream).map_err(refused).boxed()
+}
+
+/// The same, for those who need its schema too.
+pub fn record_batches<S>(stream: S) -> FlightRecordBatchStream
+where
+    S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
+{
     let messages = stream.try_skip_while(|message| future::ready(Ok(message.data_header.is_empty())));
     let messages = messages.map_err(|status| FlightError::Tonic(Box::new(status)));
-    FlightRecordBatchStream::new_from_flight_data(messages).map_err(refused).boxed()
+    FlightRecordBatchStream::new_from_flight_data(messages)
 }
 
 /// What a client sends and Arrow cannot read is the client's mistake.
-fn refused(error: FlightError) -> Status {
+pub fn refused(error: FlightError) -> Status {
     match error {
         FlightError::Tonic(status) => *status,
         error => Status::invalid_argument(format!("the stream is not one of Arrow batches: {error}")),

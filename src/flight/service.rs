@@ -133,7 +133,7 @@ impl FlightSql {
             Command::CommandGetImportedKeys(_)
             | Command::CommandGetExportedKeys(_)
             | Command::CommandGetCrossReference(_) => metadata::keys::foreign()?,
-            Command::CommandGetSqlInfo(command) => sql_info::rows(command)?,
+            Command::CommandGetSqlInfo(command) => sql_info::rows(command, self.gateway.is_read_only())?,
             Command::CommandGetXdbcTypeInfo(command) => xdbc_types::rows(command)?,
             other => return Err(command::unimplemented(&other, "it is not a ticket of this server")),
         };

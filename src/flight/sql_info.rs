@@ -2,11 +2,11 @@
 //! another type, so every id has a value of the type that FlightSql.proto and JDBC expect.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
+use arrow_flight::sql::metadata::SqlInfoDataBuilder;
 use arrow_flight::sql::{
     CommandGetSqlInfo, SqlInfo, SqlNullOrdering, SqlOuterJoinsSupportLevel, SqlSupportedCaseSensitivity,
     SqlSupportedGroupBy, SqlSupportedResultSetType, SqlSupportedSubqueries, SqlSupportedTransaction,
@@ -21,12 +21,10 @@ pub fn schema() -> SchemaRef {
     Arc::new(SqlInfoDataBuilder::schema().clone())
 }
 
-pub fn rows(command: CommandGetSqlInfo) -> Result<RecordBatch, Status> {
-    static DATA: LazyLock<Result<SqlInfoData, String>> =
-        LazyLock::new(|| build().build().map_err(|error| error.to_string()));
-    let data = DATA.as_ref().map_err(status::internal)?;
+pub fn rows(command: CommandGetSqlInfo, read_only: bool) -> Result<RecordBatch, Status> {
+    let data = build(read_only).build().map_err(status::internal)?;
     // Ids that are not known have no row.
-    command.into_builder(data).build().map_err(status::internal)
+    command.into_builder(&data).build().map_err(status::internal)
 }
 
 /// `1 << value` for each: a bit mask.
@@ -38,9 +36,9 @@ fn words(text: &str) -> Vec<String> {
     text.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
-fn build() -> SqlInfoDataBuilder {
+fn build(read_only: bool) -> SqlInfoDataBuilder {
     let mut info = SqlInfoDataBuilder::new();
-    server(&mut info);
+    server(&mut info, read_only);
     syntax(&mut info);
     support(&mut info);
     limits(&mut info);
@@ -48,18 +46,18 @@ fn build() -> SqlInfoDataBuilder {
     info
 }
 
-fn server(info: &mut SqlInfoDataBuilder) {
+fn server(info: &mut SqlInfoDataBuilder, read_only: bool) {
     info.append(SqlInfo::FlightSqlServerName, "athena-flight");
     info.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
     info.append(SqlInfo::FlightSqlServerArrowVersion, ARROW_FORMAT_VERSION);
-    info.append(SqlInfo::FlightSqlServerReadOnly, false);
+    info.append(SqlInfo::FlightSqlServerReadOnly, read_only);
     info.append(SqlInfo::FlightSqlServerSql, true);
     info.append(SqlInfo::FlightSqlServerSubstrait, false);
     info.append(SqlInfo::FlightSqlServerSubstraitMinVersion, "");
     info.append(SqlInfo::FlightSqlServerSubstraitMaxVersion, "");
     info.append(SqlInfo::FlightSqlServerTransaction, SqlSupportedTransaction::None as i32);
     info.append(SqlInfo::FlightSqlServerCancel, true);
-    info.append(SqlInfo::FlightSqlServerBulkIngestion, false);
+    info.append(SqlInfo::FlightSqlServerBulkIngestion, true);
     info.append(SqlInfo::FlightSqlServerIngestTransactionsSupported, false);
     // Milliseconds; 0 is "no timeout": Athena's own ends a query after 30 minutes.
     info.append(SqlInfo::FlightSqlServerStatementTimeout, 0_i32);
@@ -234,7 +232,7 @@ mod tests {
     /// FlightSql.proto, 0–11, 100–101, 500–576.
     #[test]
     fn every_id_has_a_value() {
-        let all = rows(CommandGetSqlInfo { info: vec![] }).expect("a batch");
+        let all = rows(CommandGetSqlInfo { info: vec![] }, false).expect("a batch");
         let ids = all.column(0).as_any().downcast_ref::<arrow::array::UInt32Array>().expect("ids");
         let expected: Vec<u32> = (0..=11).chain(100..=101).chain(500..=576).collect();
         assert_eq!(ids.values().to_vec(), expected);

@@ -1,4 +1,5 @@
-//! DoPut: statements that change something, and values for prepared ones. An update's answer is the number of rows changed.
+//! DoPut: statements that change something, rows for a table, and values for prepared statements. An update's answer is the
+//! number of rows changed.
 
 use arrow_flight::sql::{Command, DoPutUpdateResult};
 use arrow_flight::{FlightData, PutResult};
@@ -7,7 +8,7 @@ use prost::Message;
 use tonic::Status;
 
 use super::service::{FlightSql, no_transaction};
-use super::{command, parameters, prepared, status};
+use super::{command, ingest, parameters, prepared, status};
 use crate::gateway::{Finished, Request};
 use crate::session::Session;
 use crate::statement::Statement;
@@ -39,9 +40,7 @@ where
         Command::CommandPreparedStatementQuery(query) => {
             return prepared::bind(server, &query.prepared_statement_handle, whole).await;
         }
-        Command::CommandStatementIngest(_) => {
-            return Err(command::unimplemented(&command, "bulk ingest is not built yet"));
-        }
+        Command::CommandStatementIngest(ingest) => ingest::put(server, session, ingest.clone(), whole).await?,
         _ => return Err(command::unimplemented(&command, "it is not a command for DoPut")),
     };
     Ok(PutResult { app_metadata: DoPutUpdateResult { record_count }.encode_to_vec().into() })

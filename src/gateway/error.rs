@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::aws::AwsError;
 use crate::error::Kind;
+use crate::ingest::IngestFault;
 use crate::results::ReadError;
+use crate::results::budget::Exhausted;
 use crate::statement::{QueryId, describe, submit};
 
 /// What went wrong with a statement.
@@ -30,6 +32,12 @@ pub enum GatewayError {
     Cancelled { query_id: QueryId, reason: String },
     #[error("{source}")]
     Read { query_id: QueryId, source: Box<ReadError> },
+    #[error("{0}")]
+    Ingest(IngestFault),
+    #[error("{0}")]
+    Memory(Exhausted),
+    #[error("this gateway only reads (--read-only)")]
+    ReadOnly,
     #[error("the gateway is stopping")]
     Stopping,
 }
@@ -44,8 +52,19 @@ impl GatewayError {
             Self::Failed { error, .. } => failure_kind(*error),
             Self::Cancelled { .. } => Kind::Cancelled,
             Self::Read { source, .. } => source.kind(),
+            Self::Ingest(fault) => fault.kind(),
+            Self::Memory(_) => Kind::ResourceExhausted,
+            Self::ReadOnly => Kind::PermissionDenied,
             Self::Stopping => Kind::Unavailable,
         }
+    }
+
+    pub(super) fn aws(source: AwsError) -> Self {
+        Self::Aws { query_id: None, source: Arc::new(source) }
+    }
+
+    pub(super) fn memory(exhausted: Exhausted) -> Self {
+        Self::Memory(exhausted)
     }
 
     /// An error of describing a query as one about the query itself.
@@ -94,7 +113,14 @@ impl GatewayError {
             | Self::Read { query_id, .. }
             | Self::ScanLimit { query_id, .. } => Some(query_id),
             Self::Aws { query_id, .. } | Self::TimedOut { query_id, .. } => query_id.as_ref(),
-            Self::Empty | Self::TooLong(_) | Self::Parameters { .. } | Self::Differing(_) | Self::Stopping => None,
+            Self::Empty
+            | Self::TooLong(_)
+            | Self::Parameters { .. }
+            | Self::Differing(_)
+            | Self::Ingest(_)
+            | Self::Memory(_)
+            | Self::ReadOnly
+            | Self::Stopping => None,
         }
     }
 

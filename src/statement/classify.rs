@@ -30,6 +30,8 @@ pub struct Statement {
     /// Whether the rows of a query may be in an order that was asked for: an ORDER BY that is not inside of a subquery or
     /// a window. Brackets around parts of the query count as none, so it is rather said too often.
     pub is_ordered: bool,
+    /// Whether it may do more than read. Only words are looked at, so it is rather said too often.
+    pub may_write: bool,
     /// Whether Athena takes values for its parameters beside the text.
     pub takes_values: bool,
     /// Where the statement ends: before the semicolons, blanks and comments behind it.
@@ -70,8 +72,9 @@ impl Statement {
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let class = class(&words);
+        let may_write = may_write(class, &words);
         let takes_values = bind::takes_values(class, words.first().copied().unwrap_or_default());
-        Self { class, placeholders, is_empty, is_ordered, takes_values, end }
+        Self { class, placeholders, is_empty, is_ordered, may_write, takes_values, end }
     }
 
     /// Whether Flight SQL's clients should treat it as an update: no rows are wanted from it.
@@ -96,6 +99,20 @@ fn class(words: &[&str]) -> Class {
         }
         [] => Class::Query,
         _ => Class::Definition,
+    }
+}
+
+/// EXPLAIN ANALYZE runs what it explains, and what a statement prepared in Athena does is not known here.
+fn may_write(class: Class, words: &[&str]) -> bool {
+    match class {
+        Class::Query => false,
+        Class::Text => match words {
+            ["EXPLAIN", "ANALYZE", "VERBOSE", explained @ ..] | ["EXPLAIN", "ANALYZE", explained @ ..] => {
+                self::class(explained) != Class::Query
+            }
+            _ => false,
+        },
+        Class::Execute | Class::Update | Class::Definition => true,
     }
 }
 
@@ -190,6 +207,25 @@ mod tests {
             assert_eq!((statement.class, statement.placeholders), (class, placeholders), "{sql}");
         }
         assert!(Statement::of(" ; -- nothing\n/* at all */").is_empty);
+    }
+
+    #[test]
+    fn what_may_write_is_seen() {
+        for (sql, writes) in [
+            ("select 1", false),
+            ("with a as (select 1) select * from a", false),
+            ("show tables", false),
+            ("explain insert into a select 1", false),
+            ("explain analyze select 1", false),
+            ("explain analyze verbose insert into a select 1", true),
+            ("EXPLAIN /* */ ANALYZE DELETE FROM a", true),
+            ("execute a using 1", true),
+            ("unload (select 1) to 's3://a/'", true),
+            ("create view a as select 1", true),
+            ("nonsense", true),
+        ] {
+            assert_eq!(Statement::of(sql).may_write, writes, "{sql}");
+        }
     }
 
     #[test]

@@ -72,7 +72,8 @@ pub async fn sweep(clients: &Clients, output: &str, now: i64) -> Result<usize, A
     }
 }
 
-async fn remove(clients: &Clients, bucket: &str, folder: &str) -> Result<usize, AwsError> {
+/// Removes all objects of a folder.
+pub async fn remove(clients: &Clients, bucket: &str, folder: &str) -> Result<usize, AwsError> {
     let mut removed = 0;
     loop {
         // What is removed is not listed again: the first page is always the next one.

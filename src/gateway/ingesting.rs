@@ -1,0 +1,150 @@
+//! Rows of a stream into a table.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use futures::{Stream, TryStreamExt};
+
+use super::{Gateway, GatewayError, Request};
+use crate::aws::AwsError;
+use crate::catalog::{self, Table, TableKind};
+use crate::ingest::columns::Stored;
+use crate::ingest::staged::Staged;
+use crate::ingest::upload::{self, Upload, UploadError};
+use crate::ingest::{IfExists, Ingest, IngestFault, statement};
+use crate::results::budget::{FLOOR, Share};
+use crate::results::object::S3Uri;
+use crate::results::unload::{prefix, sweep};
+use crate::session::Session;
+
+/// Athena's database where none is named.
+const DEFAULT_DATABASE: &str = "default";
+/// Athena's workgroup where none is named.
+const DEFAULT_WORKGROUP: &str = "primary";
+
+impl Gateway {
+    /// Puts the rows of a stream into a table, and says how many there were. A stream that breaks off, and a caller that goes
+    /// away, leave the table as it was.
+    pub async fn ingest<S, E>(
+        self: &Arc<Self>,
+        session: &Session,
+        ingest: Ingest,
+        schema: SchemaRef,
+        batches: S,
+    ) -> Result<u64, E>
+    where
+        S: Stream<Item = Result<RecordBatch, E>> + Send,
+        E: From<GatewayError>,
+    {
+        self.may_write()?;
+        let catalog = ingest.catalog.as_deref().or(session.catalog.as_deref());
+        if let Some(other) = catalog.filter(|catalog| !catalog.eq_ignore_ascii_case(catalog::GLUE_CATALOG)) {
+            return Err(GatewayError::from(IngestFault::Catalog(other.to_owned())).into());
+        }
+        let database = ingest.database.as_deref().or(session.database.as_deref()).unwrap_or(DEFAULT_DATABASE);
+        let session = Session { database: Some(database.to_owned()), ..session.clone() };
+        let found = self.target(&ingest, database).await?;
+        let stored = Stored::of(&schema).map_err(GatewayError::from)?;
+
+        let prefix = prefix::new(&self.staging(&session).await?, self.unload_end());
+        let mut staged = Staged::new(&self.clients, &self.stops, prefix, database);
+        let append = match &found {
+            Some(table) if ingest.if_exists == IfExists::Append => {
+                Some(statement::append(table, &staged.table, &stored).map_err(GatewayError::from)?)
+            }
+            _ => None,
+        };
+        let share = self.budget.share().map_err(GatewayError::memory)?;
+        let rows = self.stage(&staged, &stored, batches, share).await?;
+        staged.create_table(&stored).await.map_err(GatewayError::aws)?;
+        let table = ingest.table.to_lowercase();
+        if found.is_some() && append.is_none() {
+            self.copy(&session, &statement::drop(&table)).await?;
+        }
+        let copy = append.unwrap_or_else(|| statement::create(&table, &staged.table, &stored));
+        self.copy(&session, &copy).await?;
+        Ok(rows)
+    }
+
+    /// The table that rows are to go into, if there is one and that is how it is to be.
+    async fn target(&self, ingest: &Ingest, database: &str) -> Result<Option<Table>, GatewayError> {
+        let name = || format!("{database}.{}", ingest.table);
+        let found = self.catalog.find_table(database, &ingest.table.to_lowercase()).await;
+        match found.map_err(GatewayError::aws)? {
+            None if !ingest.create => Err(IngestFault::Missing(name()).into()),
+            Some(_) if ingest.if_exists == IfExists::Fail => Err(IngestFault::Exists(name()).into()),
+            Some(table) if table.kind == TableKind::View => Err(IngestFault::View(name()).into()),
+            found => Ok(found),
+        }
+    }
+
+    /// Where rows are staged: with the results.
+    async fn staging(&self, session: &Session) -> Result<String, GatewayError> {
+        let output = match &session.s3_staging_dir {
+            Some(folder) => Some(folder.clone()),
+            None => {
+                let name = session.workgroup.as_deref().unwrap_or(DEFAULT_WORKGROUP);
+                let workgroup = self.clients.athena.get_work_group().work_group(name).send().await;
+                let workgroup =
+                    workgroup.map_err(|error| GatewayError::aws(AwsError::new("athena:GetWorkGroup", error)))?;
+                let configuration = workgroup.work_group().and_then(|group| group.configuration());
+                let results = configuration.and_then(|configuration| configuration.result_configuration());
+                results.and_then(|results| results.output_location()).map(str::to_owned)
+            }
+        };
+        let is_folder = |output: &String| S3Uri::parse(&format!("{}x", prefix::folder(output))).is_some();
+        let output = output.filter(is_folder);
+        let output = output.ok_or(IngestFault::NoStaging)?;
+        self.outputs.add(&prefix::folder(&output));
+        Ok(output)
+    }
+
+    fn unload_end(&self) -> i64 {
+        sweep::now() + self.settings.unload_ttl.as_secs() as i64
+    }
+
+    /// Writes the stream to a file, in memory of its own.
+    async fn stage<S, E>(&self, staged: &Staged, stored: &Stored, batches: S, share: Share) -> Result<u64, E>
+    where
+        S: Stream<Item = Result<RecordBatch, E>> + Send,
+        E: From<GatewayError>,
+    {
+        let _held =
+            share.acquire_some(upload::MEMORY, upload::MEMORY.max(FLOOR)).await.map_err(GatewayError::memory)?;
+        let to = S3Uri::parse(&format!("{}rows.parquet", staged.prefix));
+        let to = to.ok_or_else(|| GatewayError::from(IngestFault::NoStaging))?;
+        let upload = Upload::new(&self.clients, &self.stops, to, Arc::clone(&stored.schema));
+        let mut upload = upload.map_err(GatewayError::from)?;
+        let mut batches = std::pin::pin!(batches);
+        loop {
+            let next = tokio::select! {
+                next = batches.try_next() => next?,
+                () = self.shutdown.cancelled() => return Err(GatewayError::Stopping.into()),
+            };
+            let Some(batch) = next else { break };
+            let batch = stored.convert(&batch).map_err(GatewayError::from)?;
+            upload.write(batch).await.map_err(GatewayError::from)?;
+        }
+        Ok(upload.finish().await.map_err(GatewayError::from)?)
+    }
+
+    async fn copy(&self, session: &Session, sql: &str) -> Result<(), GatewayError> {
+        self.run(Request { session, sql, rows: &[], phase: None }).await.map(drop)
+    }
+}
+
+impl From<IngestFault> for GatewayError {
+    fn from(fault: IngestFault) -> Self {
+        Self::Ingest(fault)
+    }
+}
+
+impl From<UploadError> for GatewayError {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::Aws(error) => Self::aws(error),
+            UploadError::Fault(fault) => fault.into(),
+        }
+    }
+}
