@@ -9,9 +9,10 @@
 //! | [`telemetry`] | logs |
 //! | [`flight`] | Flight SQL, the only place that knows gRPC |
 //! | [`session`] | who asks, where names are looked up, how rows are wanted |
-//! | [`gateway`] | run, describe, fetch, cancel: without a word of gRPC |
+//! | [`gateway`] | run, describe, fetch, ingest, cancel: without a word of gRPC |
 //! | [`catalog`] | catalogs, databases, tables from Glue and Athena, cached |
-//! | [`statement`] | a statement told apart, started, waited for, stopped, described |
+//! | [`statement`] | a statement told apart, given values, started, waited for, stopped, described |
+//! | [`ingest`] | a stream of Arrow batches → rows of a table |
 //! | [`results`] | a finished query's rows as Arrow batches |
 //! | [`types`] | Athena's types: spellings, Arrow types, text values |
 //! | [`aws`] | SDK clients, and what their errors mean |

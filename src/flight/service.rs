@@ -21,6 +21,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::do_get::{self, NoMessages};
+use super::metadata::tables::Schemas;
 use super::poll::Polls;
 use super::prepared::Remembered;
 use super::ticket::Keys;
@@ -39,6 +40,8 @@ pub struct FlightSql {
     /// What was bound to prepared statements whose clients keep their first handle.
     pub remembered: Remembered,
     pub polls: Polls,
+    /// Schemas of tables, as GetTables sends them.
+    pub schemas: Schemas,
 }
 
 /// The actions there are, with what they take and give.
@@ -69,7 +72,7 @@ const NO_SUBSTRAIT: &str = "Athena runs SQL, not Substrait plans";
 
 impl FlightSql {
     pub fn new(gateway: Arc<Gateway>, keys: Keys) -> Self {
-        Self { gateway, keys, remembered: prepared::remembered(), polls: Polls::default() }
+        Self { gateway, keys, remembered: prepared::remembered(), polls: Polls::default(), schemas: Schemas::default() }
     }
 
     /// The session of a call.
@@ -127,7 +130,11 @@ impl FlightSql {
             }
             Command::CommandGetCatalogs(_) => metadata::catalogs::rows(catalog).await?,
             Command::CommandGetDbSchemas(command) => metadata::schemas::rows(catalog, &command).await?,
-            Command::CommandGetTables(command) => metadata::tables::rows(catalog, &command).await?,
+            Command::CommandGetTables(command) => {
+                let schema = metadata::tables::schema(&command);
+                let batches = metadata::tables::rows(&self.gateway, &self.schemas, command).await?;
+                return do_get::data(schema, batches, None);
+            }
             Command::CommandGetTableTypes(_) => metadata::table_types::rows()?,
             Command::CommandGetPrimaryKeys(_) => metadata::keys::primary()?,
             Command::CommandGetImportedKeys(_)

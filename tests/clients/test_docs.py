@@ -1,4 +1,4 @@
-"""Every command and sample of the README and of the page on results is run."""
+"""Every command and sample of the README and of the pages for clients is run."""
 
 import os
 import re
@@ -13,8 +13,8 @@ import pytest
 from conftest import BINARY, ROOT
 
 README = (ROOT / "README.md").read_text()
-RESULTS = (ROOT / "docs" / "results.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README + RESULTS, flags=re.MULTILINE | re.DOTALL)
+PAGES = "".join((ROOT / "docs" / page).read_text() for page in ("results.md", "clients.md", "protocol.md"))
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README + PAGES, flags=re.MULTILINE | re.DOTALL)
 PYTHON = [text for language, text in BLOCKS if language == "python"]
 COMMANDS = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
 # Run by whoever runs this test, and by a newcomer: the build itself, and all tests.
@@ -29,8 +29,8 @@ def test_python_sample(number, demo, emulator):
     code = code.replace("http://127.0.0.1:31338", emulator.endpoint)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    if "# 60175" in code:
-        assert "60175" in done.stdout
+    for said in re.findall(r"print\(.*  # (.+)$", code, flags=re.MULTILINE):
+        assert said in done.stdout
 
 
 def test_the_first_commands_are_the_ones_ci_runs():

@@ -7,6 +7,7 @@ mod errors;
 mod expressions;
 mod failures;
 mod fuzz;
+mod fuzz_flight;
 mod prepared;
 mod protocol;
 mod readers;

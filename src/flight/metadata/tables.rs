@@ -1,19 +1,31 @@
 //! CommandGetTables, with the tables' Arrow schemas on request.
 
-use arrow::array::RecordBatch;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow_flight::sql::CommandGetTables;
-use futures::{StreamExt, TryStreamExt, stream};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use moka::future::Cache;
 use tonic::Status;
 
-use super::super::status;
+use super::super::{encode, status};
 use super::{chosen_catalogs, listing};
+use crate::catalog::Table;
 use crate::catalog::pattern::Pattern;
-use crate::catalog::{Catalog, Table};
+use crate::gateway::Gateway;
 use crate::types::arrow::{CATALOG_NAME, REMARKS, SCHEMA_NAME, TABLE_NAME};
 
 /// Databases whose tables are listed at the same time.
 const LISTINGS_AT_ONCE: usize = 8;
+
+/// Tables of one batch: each of their schemas has some 10 KiB.
+const TABLES_OF_A_BATCH: usize = 100;
+/// Schemas that are kept, in bytes and in time.
+const SCHEMAS_BYTES: u64 = 128 << 20;
+const SCHEMAS_AGE: Duration = Duration::from_secs(300);
 
 /// The filters are ours to apply, by the case rules of Athena's names.
 fn unfiltered(include_schema: bool) -> CommandGetTables {
@@ -30,34 +42,110 @@ pub fn schema(command: &CommandGetTables) -> SchemaRef {
     unfiltered(command.include_schema).into_builder().schema()
 }
 
-pub async fn rows(catalog: &Catalog, command: &CommandGetTables) -> Result<RecordBatch, Status> {
-    let schemas = Pattern::new(command.db_schema_filter_pattern.as_deref());
-    let names = Pattern::new(command.table_name_filter_pattern.as_deref());
-    let wanted = |table: &Table| {
-        let types = &command.table_types;
-        names.matches(&table.name) && (types.is_empty() || types.iter().any(|name| name == table.kind.name()))
-    };
+/// The tables a command asks for, a batch of some of a database's at a time: there may be many, and their schemas are large.
+pub async fn rows(
+    gateway: &Arc<Gateway>,
+    schemas: &Schemas,
+    command: CommandGetTables,
+) -> Result<impl Stream<Item = Result<RecordBatch, Status>> + use<>, Status> {
+    let databases = Pattern::new(command.db_schema_filter_pattern.as_deref());
+    let catalog = &gateway.catalog;
     let mut places = Vec::new();
     for name in chosen_catalogs(catalog, command.catalog.as_deref()).await? {
         for database in catalog.databases(&name).await.map_err(listing)?.iter() {
-            if schemas.matches(&database.name) {
+            if databases.matches(&database.name) {
                 places.push((name.clone(), database.name.clone()));
             }
         }
     }
-    let listings = stream::iter(places).map(|(name, database)| async move {
-        let tables = catalog.tables(&name, &database).await.map_err(listing)?;
-        Ok::<_, Status>((name, database, tables))
-    });
-    let listings: Vec<_> = listings.buffered(LISTINGS_AT_ONCE).try_collect().await?;
-    let mut builder = unfiltered(command.include_schema).into_builder();
-    for (name, database, tables) in &listings {
-        for table in tables.iter().filter(|table| wanted(table)) {
-            let schema = if command.include_schema { arrow_schema(name, database, table) } else { Schema::empty() };
-            builder.append(name, database, &table.name, table.kind.name(), &schema).map_err(status::internal)?;
+    let (gateway, schemas, names) =
+        (Arc::clone(gateway), schemas.clone(), Pattern::new(command.table_name_filter_pattern.as_deref()));
+    let listings = stream::iter(places).map(move |place| {
+        let (gateway, schemas) = (Arc::clone(&gateway), schemas.clone());
+        async move {
+            let (name, database) = &place;
+            let tables = gateway.catalog.tables(name, database).await.map_err(listing)?;
+            let encoded = match command.include_schema {
+                true => Some(schemas.of(place.clone(), &tables).await?),
+                false => None,
+            };
+            Ok::<_, Status>((place, tables, encoded))
         }
+    });
+    let (types, schema) = (command.table_types.clone(), schema(&command));
+    let batches = listings.buffered(LISTINGS_AT_ONCE).map_ok(move |((name, database), tables, encoded)| {
+        let wanted = |table: &Table| {
+            names.matches(&table.name) && (types.is_empty() || types.iter().any(|name| name == table.kind.name()))
+        };
+        let rows: Vec<usize> = (0..tables.len()).filter(|row| wanted(&tables[*row])).collect();
+        let batch = |rows: &[usize]| batch(&schema, &name, &database, &tables, encoded.as_deref(), rows);
+        stream::iter(rows.chunks(TABLES_OF_A_BATCH).map(batch).collect::<Vec<_>>())
+    });
+    Ok(batches.try_flatten())
+}
+
+fn batch(
+    schema: &SchemaRef,
+    catalog: &str,
+    database: &str,
+    tables: &[Table],
+    encoded: Option<&Encoded>,
+    rows: &[usize],
+) -> Result<RecordBatch, Status> {
+    let texts = |text: &dyn Fn(usize) -> String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| text(*row))))
+    };
+    let mut columns = vec![
+        texts(&|_| catalog.to_owned()),
+        texts(&|_| database.to_owned()),
+        texts(&|row| tables[row].name.clone()),
+        texts(&|row| tables[row].kind.name().to_owned()),
+    ];
+    if let Some(encoded) = encoded {
+        columns.push(Arc::new(BinaryArray::from_iter_values(rows.iter().map(|row| &encoded.schemas[*row]))));
     }
-    builder.build().map_err(status::internal)
+    RecordBatch::try_new(Arc::clone(schema), columns).map_err(status::internal)
+}
+
+/// The schemas of databases' tables as IPC messages: making them costs more than sending them. Cloning shares them.
+#[derive(Clone)]
+pub struct Schemas(Cache<(String, String), Arc<Encoded>>);
+
+/// The schemas of one listing.
+pub struct Encoded {
+    listing: Arc<Vec<Table>>,
+    schemas: Vec<Bytes>,
+}
+
+impl Default for Schemas {
+    fn default() -> Self {
+        let bytes = |encoded: &Encoded| encoded.schemas.iter().map(Bytes::len).sum::<usize>();
+        let cache = Cache::builder()
+            .max_capacity(SCHEMAS_BYTES)
+            .weigher(move |_, encoded: &Arc<Encoded>| u32::try_from(bytes(encoded)).unwrap_or(u32::MAX))
+            .time_to_idle(SCHEMAS_AGE);
+        Self(cache.build())
+    }
+}
+
+impl Schemas {
+    /// Those of a listing: made anew where the one before was another.
+    async fn of(&self, place: (String, String), tables: &Arc<Vec<Table>>) -> Result<Arc<Encoded>, Status> {
+        if let Some(encoded) = self.0.get(&place).await
+            && Arc::ptr_eq(&encoded.listing, tables)
+        {
+            return Ok(encoded);
+        }
+        let (listing, (catalog, database)) = (Arc::clone(tables), place.clone());
+        let encode = move || {
+            let schemas = listing.iter().map(|table| encode::schema_bytes(&arrow_schema(&catalog, &database, table)));
+            schemas.collect::<Result<Vec<_>, _>>()
+        };
+        let schemas = tokio::task::spawn_blocking(encode).await.map_err(status::internal)??;
+        let encoded = Arc::new(Encoded { listing: Arc::clone(tables), schemas });
+        self.0.insert(place, Arc::clone(&encoded)).await;
+        Ok(encoded)
+    }
 }
 
 fn arrow_schema(catalog: &str, database: &str, table: &Table) -> Schema {
