@@ -56,6 +56,7 @@ pub use ticket::Keys;
 mod messages {
     include!(concat!(env!("OUT_DIR"), "/athena_flight.rs"));
 
+    #[allow(clippy::enum_variant_names, reason = "the names are Flight's")]
     pub mod flight {
         include!(concat!(env!("OUT_DIR"), "/arrow.flight.protocol.rs"));
     }
