@@ -6,7 +6,7 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// After how many milliseconds unused pages are given back; those of arenas after ten times as many.
-const PURGE_DELAY: std::ffi::c_long = 100;
+const PURGE_DELAY: std::ffi::c_long = 200;
 
 fn main() -> std::process::ExitCode {
     // `mi_option_purge_delay` of mimalloc 3, which the crate has no name for.

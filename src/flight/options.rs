@@ -61,6 +61,21 @@ mod tests {
     use crate::results::path::ResultPath;
 
     #[test]
+    fn deadlines_have_a_unit() {
+        let of = |text: &str| {
+            let mut headers = MetadataMap::new();
+            headers.insert("grpc-timeout", text.parse().expect("ASCII"));
+            deadline(&headers)
+        };
+        assert_eq!(of("5S"), Some(Duration::from_secs(5)));
+        assert_eq!((of("250m"), of("1H")), (Some(Duration::from_millis(250)), Some(Duration::from_secs(3600))));
+        for nonsense in ["", "5", "S", "-1S", "5x"] {
+            assert_eq!(of(nonsense), None, "{nonsense}");
+        }
+        assert_eq!(deadline(&MetadataMap::new()), None);
+    }
+
+    #[test]
     fn headers_change_the_session_and_nonsense_is_refused() {
         let (server, keys) = (Session { result_path: ResultPath::Direct, ..Session::default() }, Keys::random());
         let with = |pairs: &[(&'static str, &str)]| {

@@ -43,7 +43,8 @@ impl Gateway {
             return Err(GatewayError::from(IngestFault::Catalog(other.to_owned())).into());
         }
         let database = ingest.database.as_deref().or(session.database.as_deref()).unwrap_or(DEFAULT_DATABASE);
-        let session = Session { database: Some(database.to_owned()), ..session.clone() };
+        let catalog = catalog.map(str::to_owned);
+        let session = Session { catalog, database: Some(database.to_owned()), ..session.clone() };
         let found = self.target(&ingest, database).await?;
         let stored = Stored::of(&schema).map_err(GatewayError::from)?;
 

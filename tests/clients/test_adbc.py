@@ -1,5 +1,7 @@
 """ADBC's Flight SQL driver: dbapi, metadata, errors."""
 
+import json
+import urllib.request
 import warnings
 
 import adbc_driver_flightsql
@@ -129,6 +131,8 @@ def test_objects_with_2000_tables(start, tmp_path_factory):
     for number in range(2000):
         storage = {"Columns": columns, "Location": "s3://athena-flight-results/x/", "SerdeInfo": {}}
         glue.create_table(DatabaseName="many", TableInput={"Name": f"t{number:04}", "StorageDescriptor": storage})
+    calls = f"{server.endpoint}/_athena-flight/calls"
+    urllib.request.urlopen(urllib.request.Request(calls, method="DELETE"))
     with dbapi.connect(server.url, autocommit=True) as connection:
         for depth in ["catalogs", "db_schemas", "tables", "all"]:
             [catalog] = connection.adbc_get_objects(depth=depth).read_all().to_pylist()
@@ -136,4 +140,39 @@ def test_objects_with_2000_tables(start, tmp_path_factory):
         tables = schemas["many"]["db_schema_tables"]
         assert (len(tables), len(tables[1999]["table_columns"])) == (2000, 50)
         assert connection.adbc_get_table_schema("t1999", db_schema_filter="many").names[49] == "c49"
+    # 100 tables a call, and one listing for all who ask.
+    made = json.load(urllib.request.urlopen(calls))
+    made = made["calls"] if isinstance(made, dict) else made
+    assert sum(call["service"] == "glue" for call in made) <= 60
     assert server.stop() == 0
+
+
+def test_incremental_execution_polls(demo):
+    with adbc_driver_flightsql.connect(demo.url) as database, adbc_driver_manager.AdbcConnection(database) as connection:
+        with adbc_driver_manager.AdbcStatement(connection) as statement:
+            statement.set_options(**{"adbc.statement.exec.incremental": "true"})
+            statement.set_sql_query("select n_name from tpch.nation order by 1")
+            names = []
+            while True:
+                partitions, _, _ = statement.execute_partitions()
+                if not partitions:
+                    break
+                for partition in partitions:
+                    stream = connection.read_partition(partition)
+                    names += pa.RecordBatchReader.from_stream(stream).read_all()["n_name"].to_pylist()
+    assert (names[0], len(names)) == ("ALGERIA", 25)
+
+
+def test_the_schema_without_running(demo):
+    with dbapi.connect(demo.url, autocommit=True) as connection, connection.cursor() as cursor:
+        schema = cursor.adbc_execute_schema("select n_name, n_nationkey + 1 as n from tpch.nation")
+        assert schema.names == ["n_name", "n"]
+
+
+def test_partitions_are_read_elsewhere(demo):
+    with dbapi.connect(demo.url, autocommit=True) as connection, connection.cursor() as cursor:
+        partitions, schema = cursor.adbc_execute_partitions("select n_name from tpch.nation")
+        assert schema.names == ["n_name"]
+    with dbapi.connect(demo.url, autocommit=True) as other, other.cursor() as cursor:
+        cursor.adbc_read_partition(partitions[0])
+        assert len(cursor.fetchall()) == 25

@@ -16,6 +16,7 @@ import pytest
 from adbc_driver_flightsql import dbapi
 
 from conftest import aws
+from wire import command, field
 
 
 
@@ -191,20 +192,10 @@ def test_schema_and_catalog_are_taken_and_temporary_is_refused(connection, serve
         ingest(connection, "seen", data, "append")
 
 
-def field(number, data):
-    length, varint = len(data), b""
-    while length > 127:
-        varint += bytes([length & 127 | 128])
-        length >>= 7
-    return bytes([number << 3 | 2]) + varint + bytes([length]) + data
-
-
 def ingest_descriptor(name, if_not_exist, if_exists):
     """CommandStatementIngest in its Any."""
     options = bytes([0x08, if_not_exist, 0x10, if_exists])
-    command = field(1, options) + field(2, name) + field(3, b"ingest")
-    url = b"type.googleapis.com/arrow.flight.protocol.sql.CommandStatementIngest"
-    return fl.FlightDescriptor.for_command(field(1, url) + field(2, command))
+    return command(b"CommandStatementIngest", field(1, options) + field(2, name) + field(3, b"ingest"))
 
 
 # Sends some parts' worth of rows and dies.

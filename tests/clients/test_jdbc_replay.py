@@ -6,24 +6,14 @@ import pyarrow as pa
 import pyarrow.flight as fl
 import pytest
 
-from test_ingest import field
-from test_sessions import cookie_jar
+from wire import any_of, command, cookie_jar, field, parse
 
-PREFIX = b"type.googleapis.com/arrow.flight.protocol.sql."
 # FlightSql.proto, by the type that arrow-java casts to.
 TEXT = {0, 1, 2, 6, 7, 504, 513, 514, 529, 530, 531}
 TEXTS = {508, 509, 510, 511, 512}
 BOOLEAN = {3, 4, 5, 9, 10, 11, 500, 501, 502, 506, 515, 516, 518, 519, 520, 521, 523, 524, 532, 536, 537, 539, 556, 563}
 BIGINT = {*range(541, 556), 557, 558, 560, 561, 562}
 BITMASK = {522, 525, 526, 528, 533, 534, 535, 538, 540, 564, 567}
-
-
-def any_of(name, *fields):
-    return field(1, PREFIX + name) + field(2, b"".join(fields))
-
-
-def command(name, *fields):
-    return fl.FlightDescriptor.for_command(any_of(name, *fields))
 
 
 @pytest.fixture
@@ -109,31 +99,6 @@ def prepare(client, options, sql):
     [body] = act(client, options, "CreatePreparedStatement", any_of(b"ActionCreatePreparedStatementRequest", field(1, sql)))
     fields = dict(parse(dict(parse(body))[2]))
     return fields[1], fields.get(2, b""), fields.get(3, b""), fields.get(4)
-
-
-def parse(message):
-    """The fields of a protobuf message."""
-    at = 0
-
-    def varint():
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = message[at]
-            at += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-
-    while at < len(message):
-        key = varint()
-        if key & 7 == 0:
-            yield key >> 3, varint()
-        else:
-            length = varint()
-            yield key >> 3, message[at : at + length]
-            at += length
 
 
 def test_statements_are_prepared_and_is_update_decides(client):

@@ -1,9 +1,12 @@
 """Session options: by cookie, by header, by another gateway with the same key."""
 
 import adbc_driver_manager
+import pyarrow as pa
 import pyarrow.flight as fl
 import pytest
 from adbc_driver_flightsql import DatabaseOptions, dbapi
+
+from wire import cookie_jar, field, statement
 
 COOKIES = {DatabaseOptions.WITH_COOKIE_MIDDLEWARE.value: "true"}
 OPTION = "adbc.flight.sql.session.option."
@@ -65,28 +68,8 @@ def test_headers_do_for_clients_without_cookies(demo, headers, sql, expected):
     [("x-athena-result-path", "fast"), ("x-athena-endpoints", "0"), ("x-athena-workgroup", "nope"), ("cookie", "athena-flight-session=x")],
 )
 def test_what_headers_cannot_mean_is_refused(demo, header, value):
-    with fl.connect(demo.url) as client, pytest.raises(pa_error(), match="(?i)header|WorkGroup|cookie"):
+    with fl.connect(demo.url) as client, pytest.raises(pa.ArrowException, match="(?i)header|WorkGroup|cookie"):
         client.get_flight_info(statement("select 1"), fl.FlightCallOptions(headers=[(header.encode(), value.encode())]))
-
-
-def pa_error():
-    import pyarrow as pa
-
-    return pa.ArrowException
-
-
-def statement(sql):
-    """CommandStatementQuery in its Any."""
-
-    def field(number, data):
-        length, varint = len(data), b""
-        while length > 127:
-            varint += bytes([length & 127 | 128])
-            length >>= 7
-        return bytes([number << 3 | 2]) + varint + bytes([length]) + data
-
-    url = b"type.googleapis.com/arrow.flight.protocol.sql.CommandStatementQuery"
-    return fl.FlightDescriptor.for_command(field(1, url) + field(2, field(1, sql.encode())))
 
 
 def test_two_gateways_with_one_key_take_each_others_handles(start, demo, tmp_path):
@@ -100,34 +83,17 @@ def test_two_gateways_with_one_key_take_each_others_handles(start, demo, tmp_pat
     # A session and a ticket of the first gateway at the second, and at one that does not know the key.
     with fl.connect(one.url) as first, fl.connect(two.url) as second, fl.connect(stranger.url) as third:
         # SetSessionOptionsRequest { "schema": "tpch" }
-        value = b"\x0a\x04tpch"
-        entry = b"\x0a\x06schema\x12" + bytes([len(value)]) + value
+        entry = field(1, b"schema") + field(2, field(1, b"tpch"))
         call, seen = cookie_jar()
         with fl.connect(one.url, middleware=[call]) as with_jar:
-            list(with_jar.do_action(("SetSessionOptions", b"\x0a" + bytes([len(entry)]) + entry)))
+            list(with_jar.do_action(("SetSessionOptions", field(1, entry))))
         cookie = seen["set-cookie"].split(";")[0]
         options = fl.FlightCallOptions(headers=[(b"cookie", cookie.encode())])
         query = statement("select count(*) as n from nation")
         for asked, read in [(first, second), (second, first)]:
             info = asked.get_flight_info(query, options)
             assert read.do_get(info.endpoints[0].ticket).read_all().to_pylist() == [{"n": 25}]
-        with pytest.raises(pa_error(), match="cookie was not made by this server"):
+        with pytest.raises(pa.ArrowException, match="cookie was not made by this server"):
             third.get_flight_info(query, options)
-        with pytest.raises(pa_error(), match="ticket was not made by this server"):
+        with pytest.raises(pa.ArrowException, match="ticket was not made by this server"):
             third.do_get(info.endpoints[0].ticket).read_all()
-
-
-def cookie_jar():
-    """Middleware that keeps what the server says in its headers."""
-    seen = {}
-
-    class Middleware(fl.ClientMiddleware):
-        def received_headers(self, headers):
-            for name, values in headers.items():
-                seen[name.lower()] = values[0]
-
-    class Factory(fl.ClientMiddlewareFactory):
-        def start_call(self, info):
-            return Middleware()
-
-    return Factory(), seen

@@ -58,36 +58,30 @@ fn check(phase: &str, slowest: Duration) {
     assert!(slowest < SOON, "{phase}: {slowest:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn dropped_while_queued() {
-    let server = Server::with_behaviour(r#"{"latency": {"queue": {"fixed": 60000}}}"#).await;
+/// Drops each call when its statement is in a state, which the endpoint leaves it in.
+async fn dropped_while(state: &str, latency: &str) {
+    let server = Server::with_behaviour(&format!(r#"{{"latency": {{"{latency}": {{"fixed": 60000}}}}}}"#)).await;
     let client = connect(&server).await;
     let mut slowest = Duration::ZERO;
     for number in 0..TIMES {
         let mut own = client.clone();
         let call = tokio::spawn(async move { own.get_flight_info(ask(number, "select 1")).await });
-        let id = id_of(&server, number, "QUEUED").await;
+        let id = id_of(&server, number, state).await;
         let since = Instant::now();
         call.abort();
         slowest = slowest.max(stopped_soon(&server, &id, since).await);
     }
-    check("dropped while queued", slowest);
+    check(&format!("dropped while {state}"), slowest);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropped_while_queued() {
+    dropped_while("QUEUED", "queue").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dropped_while_running() {
-    let server = Server::with_behaviour(r#"{"latency": {"run": {"fixed": 60000}}}"#).await;
-    let client = connect(&server).await;
-    let mut slowest = Duration::ZERO;
-    for number in 0..TIMES {
-        let mut own = client.clone();
-        let call = tokio::spawn(async move { own.get_flight_info(ask(number, "select 1")).await });
-        let id = id_of(&server, number, "RUNNING").await;
-        let since = Instant::now();
-        call.abort();
-        slowest = slowest.max(stopped_soon(&server, &id, since).await);
-    }
-    check("dropped while running", slowest);
+    dropped_while("RUNNING", "run").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
