@@ -1,7 +1,7 @@
 //! DoGet's answer: batches as gRPC messages whose bytes are the arrays' own.
 //!
 //! tonic's codecs copy a message into a buffer of theirs, and the crate's Flight encoder a batch into a message. Both
-//! together were half of what a large result cost, so neither is used: a message is a few small heads and, between
+//! together were a third of what a large result cost, so neither is used: a message is a few small heads and, between
 //! them, the buffers of the batch, which go to the socket from where they are. The service gives tonic an answer without
 //! messages, and [`with_messages`] puts them into its body.
 

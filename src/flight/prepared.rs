@@ -112,14 +112,17 @@ where
 {
     let mut prepared = server.keys.read_prepared_handle(handle)?;
     let expected = Statement::of(&prepared.sql).placeholders;
-    let mut rows = Vec::new();
+    let (mut rows, mut size) = (Vec::new(), 0);
     let mut batches = parameters::batches(stream);
     while let Some(batch) = batches.try_next().await? {
-        rows.extend(parameters::rows(&batch, expected)?);
-        if rows.len() > MAX_ROWS || bytes(&rows) > MAX_VALUE_BYTES {
-            return Err(Status::resource_exhausted(format!(
-                "a query is bound to at most {MAX_ROWS} rows of {MAX_VALUE_BYTES} bytes: put the values into a table"
-            )));
+        for row in parameters::rows(&batch, expected)? {
+            rows.push(row?);
+            size += bytes(&rows[rows.len() - 1..]);
+            if rows.len() > MAX_ROWS || size > MAX_VALUE_BYTES {
+                return Err(Status::resource_exhausted(format!(
+                    "a query is bound to at most {MAX_ROWS} rows of {MAX_VALUE_BYTES} bytes: put the values into a table"
+                )));
+            }
         }
     }
     server.remembered.insert(prepared.nonce.clone(), Arc::new(rows.clone())).await;

@@ -61,7 +61,7 @@ where
             continue;
         }
         for row in parameters::rows(&batch, expected)? {
-            let count = run(server, session, &prepared.sql, &[row]).await?;
+            let count = run(server, session, &prepared.sql, &[row?]).await?;
             total = Some(sum(total.unwrap_or(0), count));
         }
     }

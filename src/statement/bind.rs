@@ -4,7 +4,7 @@
 //! (athena-behaviour, section 2), and as literals in the text elsewhere. Either way they are the literals of
 //! [`crate::types::literal`].
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 
 use super::classify::{Class, Statement, Token, Tokens};
 use crate::types::literal::{LiteralFault, literal};
@@ -26,12 +26,14 @@ pub struct BindFault {
 }
 
 /// The rows of a batch as values.
-pub fn rows(batch: &RecordBatch) -> Result<Vec<Row>, BindFault> {
-    let value = |row: usize, (column, array)| {
-        literal(array, row).map_err(|fault| BindFault { column: column + 1, row: row + 1, fault })
-    };
-    let row = |row| batch.columns().iter().enumerate().map(|(i, array)| value(row, (i, array))).collect();
-    (0..batch.num_rows()).map(row).collect()
+pub fn rows(batch: &RecordBatch) -> impl Iterator<Item = Result<Row, BindFault>> {
+    (0..batch.num_rows()).map(|row| {
+        let columns = batch.columns().iter().enumerate();
+        let value = |(column, array): (usize, &ArrayRef)| {
+            literal(array, row).map_err(|fault| BindFault { column: column + 1, row: row + 1, fault })
+        };
+        columns.map(value).collect()
+    })
 }
 
 /// A parameter of a text.

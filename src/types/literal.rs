@@ -20,11 +20,15 @@ pub enum LiteralFault {
     TooManyDigits(String),
     #[error("an interval of {0} is of months and of days: Athena has no such type")]
     MixedInterval(String),
+    #[error("its list is longer than any statement that Athena takes: put the values into a table")]
+    TooLong,
     #[error("the value cannot be read: {0}")]
     Broken(#[from] ArrowError),
 }
 
 const NULL: &str = "NULL";
+/// Longest literal of a list. No statement is longer (athena-behaviour, section 1), and several rows may share one list.
+const MAX_NESTED_BYTES: usize = 262_144;
 /// Digits of Athena's widest decimal.
 const MAX_DIGITS: usize = 38;
 
@@ -155,8 +159,18 @@ fn millis(value: i128) -> String {
 }
 
 fn array_of(values: &dyn Array) -> Result<String, LiteralFault> {
-    let values: Result<Vec<_>, _> = (0..values.len()).map(|row| literal(values, row)).collect();
-    Ok(format!("ARRAY[{}]", values?.join(", ")))
+    let mut all = "ARRAY[".to_owned();
+    for row in 0..values.len() {
+        if row > 0 {
+            all.push_str(", ");
+        }
+        all.push_str(&literal(values, row)?);
+        if all.len() > MAX_NESTED_BYTES {
+            return Err(LiteralFault::TooLong);
+        }
+    }
+    all.push(']');
+    Ok(all)
 }
 
 /// Decimals, dates and times as SQL writes them.

@@ -130,10 +130,19 @@ async fn what_cannot_be_bound_is_told() {
     let dates = arrow::array::Date32Array::from(vec![i32::MAX]);
     let late = RecordBatch::try_from_iter([("1", Arc::new(dates) as _)]);
     let many = numbers(vec![0; 1001]);
+    // Of no bytes at all.
+    let nothing = RecordBatch::try_from_iter([("1", Arc::new(arrow::array::NullArray::new(1 << 40)) as _)]);
+    let long = arrow::array::ListArray::from_iter_primitive::<arrow::datatypes::Int64Type, _, _>([Some(vec![
+        Some(1);
+        100_000
+    ])]);
+    let long = RecordBatch::try_from_iter([("1", Arc::new(long) as _)]);
     for (batch, code, text) in [
         (two.expect("a batch"), Code::InvalidArgument, "1 parameters, 2 values"),
         (late.expect("a batch"), Code::InvalidArgument, "parameter 1, row 1: "),
         (many, Code::ResourceExhausted, "at most 1000 rows"),
+        (nothing.expect("a batch"), Code::InvalidArgument, "send smaller ones"),
+        (long.expect("a batch"), Code::InvalidArgument, "put the values into a table"),
     ] {
         let status = bind(&mut client, &handle, batch).await.expect_err("it cannot be bound");
         assert!(status.code() == code && status.message().contains(text), "{status}");
