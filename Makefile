@@ -7,7 +7,10 @@ PYTHON ?= python3
 VENV := .venv
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
+NODE := tests/clients/npm/node_modules
+
 DENY := $(TARGET)/tools/bin/cargo-deny
+FLIGHT_SQL_CLIENT := $(TARGET)/tools/bin/flight_sql_client
 
 .PHONY: demo test test-rust test-clients lint bench
 
@@ -20,14 +23,24 @@ test-rust:
 	cargo test
 
 # The same build as test-rust, which has made the binary already when it ran before.
-test-clients: $(VENV)/installed
+test-clients: $(VENV)/installed $(NODE)/installed $(FLIGHT_SQL_CLIENT)
 	cargo test --no-run -q
-	ATHENA_FLIGHT_BIN=$(abspath $(TARGET))/debug/athena-flight $(VENV)/bin/python -m pytest -q tests/clients
+	ATHENA_FLIGHT_BIN=$(abspath $(TARGET))/debug/athena-flight FLIGHT_SQL_CLIENT=$(abspath $(FLIGHT_SQL_CLIENT)) \
+		$(VENV)/bin/python -m pytest -q tests/clients
 
 $(VENV)/installed: tests/clients/requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install -q --disable-pip-version-check -r tests/clients/requirements.txt
 	touch $@
+
+$(NODE)/installed: tests/clients/npm/package-lock.json
+	cd tests/clients/npm && npm ci --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
+# The program of the arrow-flight crate, unoptimised.
+$(FLIGHT_SQL_CLIENT):
+	cargo install arrow-flight --version 59.3.2 --features cli,flight-sql,tls-ring --bin flight_sql_client --locked \
+		--debug --root $(TARGET)/tools --target-dir $(TARGET)/tools/build -q
 
 lint: $(DENY)
 	cargo fmt --check

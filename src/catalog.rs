@@ -144,7 +144,8 @@ impl Catalog {
     }
 }
 
-fn is_glue(catalog: &str) -> bool {
+/// Whether a name is the one of Glue's catalog.
+pub fn is_glue(catalog: &str) -> bool {
     catalog.eq_ignore_ascii_case(GLUE_CATALOG)
 }
 

@@ -7,11 +7,13 @@
 //! | module | says |
 //! | --- | --- |
 //! | [`columns`] | Arrow types → types of a Hive-style table, and what cannot be stored without loss |
+//! | [`pieces`] | a batch whose repeated values would be too large at once, cut up |
 //! | [`upload`] | batches → a Parquet file in S3, in bounded memory |
 //! | [`staged`] | the table over that file, and its end |
 //! | [`statement`] | the statements that copy its rows |
 
 pub mod columns;
+pub mod pieces;
 pub mod staged;
 pub mod statement;
 pub mod upload;

@@ -33,6 +33,11 @@ impl Pattern {
         }))
     }
 
+    /// Whether it is one name, spelt out.
+    pub fn is_exact(&self) -> bool {
+        self.0.as_ref().is_some_and(|parts| parts.iter().all(|part| matches!(part, Part::Char(_))))
+    }
+
     /// Whether the whole name matches. Takes at most the product of the two lengths in steps.
     pub fn matches(&self, name: &str) -> bool {
         let Some(parts) = &self.0 else { return true };

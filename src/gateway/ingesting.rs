@@ -12,7 +12,7 @@ use crate::catalog::{self, Table, TableKind};
 use crate::ingest::columns::Stored;
 use crate::ingest::staged::Staged;
 use crate::ingest::upload::{self, Upload, UploadError};
-use crate::ingest::{IfExists, Ingest, IngestFault, statement};
+use crate::ingest::{IfExists, Ingest, IngestFault, pieces, statement};
 use crate::results::budget::{FLOOR, Share};
 use crate::results::object::S3Uri;
 use crate::results::unload::{prefix, sweep};
@@ -124,8 +124,10 @@ impl Gateway {
                 () = self.shutdown.cancelled() => return Err(GatewayError::Stopping.into()),
             };
             let Some(batch) = next else { break };
-            let batch = stored.convert(&batch).map_err(GatewayError::from)?;
-            upload.write(batch).await.map_err(GatewayError::from)?;
+            for piece in pieces::of(&batch).map_err(GatewayError::from)? {
+                let piece = stored.convert(&piece).map_err(GatewayError::from)?;
+                upload.write(piece).await.map_err(GatewayError::from)?;
+            }
         }
         Ok(upload.finish().await.map_err(GatewayError::from)?)
     }

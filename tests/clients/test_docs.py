@@ -15,6 +15,7 @@ from conftest import BINARY, ROOT
 README = (ROOT / "README.md").read_text()
 PAGES = "".join((ROOT / "docs" / page).read_text() for page in ("results.md", "clients.md", "protocol.md"))
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README + PAGES, flags=re.MULTILINE | re.DOTALL)
+NODE = [text for language, text in BLOCKS if language == "js"]
 PYTHON = [text for language, text in BLOCKS if language == "python"]
 COMMANDS = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
 # Run by whoever runs this test, and by a newcomer: the build itself, and all tests.
@@ -30,6 +31,17 @@ def test_python_sample(number, demo, emulator):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     for said in re.findall(r"print\(.*  # (.+)$", code, flags=re.MULTILINE):
+        assert said in done.stdout
+
+
+@pytest.mark.parametrize("number", range(len(NODE)))
+def test_node_sample(number, demo):
+    host, port = demo.url.removeprefix("grpc://").split(":")
+    code = NODE[number].replace('"127.0.0.1", port: 31337', f'"{host}", port: {port}')
+    folder = ROOT / "tests" / "clients" / "npm"
+    done = subprocess.run(["node", "--input-type=module", "-e", code], cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    for said in re.findall(r"console.log\(.*\); // (.+)$", code, flags=re.MULTILINE):
         assert said in done.stdout
 
 

@@ -238,3 +238,18 @@ def test_read_only_refuses_it_and_all_other_writes(start, server):
             with connection.cursor() as cursor, pytest.raises(adbc_driver_manager.Error, match="only reads"):
                 cursor.execute(sql)
                 cursor.fetchall()
+
+
+def test_a_long_value_said_once_for_many_rows(start, server, tmp_path):
+    """Written out, the column is far larger than what the gateway holds of it at a time."""
+    arguments = ["--listen", "127.0.0.1:0", "--endpoint-url", server.endpoint, "--region", "us-east-1", "--s3-staging-dir",
+                 "s3://athena-flight-results/staged/"]
+    gateway = start("serve", *arguments, home=tmp_path, AWS_ACCESS_KEY_ID="any", AWS_SECRET_ACCESS_KEY="any")
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 300, pa.int32()), pa.array(["x" * (1 << 20)]))
+    with dbapi.connect(gateway.url, autocommit=True) as connection:
+        assert ingest(connection, "repeats", pa.table({"t": texts}), "create", db_schema_name="ingest") == 300
+        rows = table(connection, "select count(*) as n, min(length(t)) as least from ingest.repeats").to_pylist()
+    assert rows == [{"n": 300, "least": 1 << 20}]
+    status = open(f"/proc/{gateway.process.pid}/status").read()
+    peak_mib = int(status.split("VmHWM:")[1].split()[0]) / 1024
+    assert peak_mib < 280

@@ -185,3 +185,38 @@ async fn partitions_are_found_pruned_and_shown() {
     +---+---+
     ");
 }
+
+#[tokio::test]
+async fn what_cannot_be_listed_hides_nothing_else() {
+    let server = Server::demo().await;
+    let create = server.clients.athena.create_data_catalog().name("broken").r#type("LAMBDA".into());
+    create.send().await.expect("a catalog that nothing here can list");
+    let request = |catalog: Option<&str>, pattern: Option<&str>| CommandGetTables {
+        catalog: catalog.map(str::to_owned),
+        db_schema_filter_pattern: pattern.map(str::to_owned),
+        table_name_filter_pattern: Some("nation".to_owned()),
+        table_types: Vec::new(),
+        include_schema: false,
+    };
+    let get = async |catalog: Option<&str>, pattern: Option<&str>| {
+        let mut client = server.client().await;
+        let info = client.get_tables(request(catalog, pattern)).await.expect("a ticket");
+        let rows = client.do_get(info.endpoint[0].ticket.clone().expect("a ticket")).await;
+        match rows {
+            Ok(rows) => rows.try_collect::<Vec<_>>().await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    assert_eq!(names(&get(None, None).await.expect("the others"), 2), ["nation"]);
+    let refused = get(Some("broken"), None).await.expect_err("it was asked for by name");
+    assert!(refused.contains("broken"), "{refused}");
+
+    server.query("CREATE DATABASE closed").await;
+    let policy = r#"{"policies": {"*": {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "glue:GetTables", "Resource": "arn:aws:glue:*:*:database/closed"}]}}}"#;
+    server.behave(policy).await;
+    assert_eq!(names(&get(None, None).await.expect("the others"), 2), ["nation"]);
+    let refused = get(None, Some("closed")).await.expect_err("it was asked for by name");
+    assert!(refused.contains("glue:GetTables"), "{refused}");
+}

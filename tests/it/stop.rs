@@ -81,3 +81,16 @@ async fn a_deadline_stops_the_query() {
     let state = tokio::time::timeout(Duration::from_secs(20), newest(&server, &["CANCELLED", "SUCCEEDED", "FAILED"]));
     assert_eq!(state.await.expect("the query ends"), "CANCELLED");
 }
+
+#[tokio::test]
+async fn a_query_that_reads_too_much_is_stopped_while_it_runs() {
+    let server = Server::with_behaviour(r#"{"latency": {"run": {"fixed": 60000}}}"#).await;
+    let mut client = server.client().await;
+    client.set_header("x-athena-scan-limit-bytes", "1000");
+    client.set_header("x-athena-result-path", "direct");
+    let error = client.execute("SELECT sum(l_quantity) FROM tpch.lineitem".to_owned(), None).await;
+    let error = error.expect_err("it reads more than 1,000 bytes").to_string();
+    assert!(error.contains("scan_limit_bytes") && error.contains("at most 1000"), "{error}");
+    let ids = server.clients.athena.list_query_executions().max_results(1).send().await.expect("a list");
+    server.expect_stopped(&ids.query_execution_ids()[0]).await;
+}

@@ -6,7 +6,7 @@ use arrow_flight::sql::CommandGetDbSchemas;
 use tonic::Status;
 
 use super::super::status;
-use super::{chosen_catalogs, listing};
+use super::chosen_databases;
 use crate::catalog::Catalog;
 use crate::catalog::pattern::Pattern;
 
@@ -22,12 +22,8 @@ pub fn schema(_: &CommandGetDbSchemas) -> SchemaRef {
 pub async fn rows(catalog: &Catalog, command: &CommandGetDbSchemas) -> Result<RecordBatch, Status> {
     let pattern = Pattern::new(command.db_schema_filter_pattern.as_deref());
     let mut builder = unfiltered().into_builder();
-    for name in chosen_catalogs(catalog, command.catalog.as_deref()).await? {
-        for database in catalog.databases(&name).await.map_err(listing)?.iter() {
-            if pattern.matches(&database.name) {
-                builder.append(&name, &database.name);
-            }
-        }
+    for (catalog, database) in chosen_databases(catalog, command.catalog.as_deref(), &pattern).await? {
+        builder.append(catalog, database);
     }
     builder.build().map_err(status::internal)
 }

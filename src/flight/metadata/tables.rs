@@ -12,7 +12,7 @@ use moka::future::Cache;
 use tonic::Status;
 
 use super::super::{encode, status};
-use super::{chosen_catalogs, listing};
+use super::{chosen_databases, is_out_of_reach, listing};
 use crate::catalog::Table;
 use crate::catalog::pattern::Pattern;
 use crate::gateway::Gateway;
@@ -49,22 +49,21 @@ pub async fn rows(
     command: CommandGetTables,
 ) -> Result<impl Stream<Item = Result<RecordBatch, Status>> + use<>, Status> {
     let databases = Pattern::new(command.db_schema_filter_pattern.as_deref());
-    let catalog = &gateway.catalog;
-    let mut places = Vec::new();
-    for name in chosen_catalogs(catalog, command.catalog.as_deref()).await? {
-        for database in catalog.databases(&name).await.map_err(listing)?.iter() {
-            if databases.matches(&database.name) {
-                places.push((name.clone(), database.name.clone()));
-            }
-        }
-    }
+    let named = databases.is_exact();
+    let places = chosen_databases(&gateway.catalog, command.catalog.as_deref(), &databases).await?;
     let (gateway, schemas, names) =
         (Arc::clone(gateway), schemas.clone(), Pattern::new(command.table_name_filter_pattern.as_deref()));
     let listings = stream::iter(places).map(move |place| {
         let (gateway, schemas) = (Arc::clone(&gateway), schemas.clone());
         async move {
             let (name, database) = &place;
-            let tables = gateway.catalog.tables(name, database).await.map_err(listing)?;
+            let tables = match gateway.catalog.tables(name, database).await {
+                Err(error) if !named && is_out_of_reach(&error) => {
+                    tracing::warn!(catalog = name, database, %error, "a database that cannot be listed is left out");
+                    Arc::default()
+                }
+                tables => tables.map_err(listing)?,
+            };
             let encoded = match command.include_schema {
                 true => Some(schemas.of(place.clone(), &tables).await?),
                 false => None,
