@@ -1,8 +1,12 @@
 //! The command line: one file per subcommand.
 
+mod check;
+mod config;
 #[cfg(feature = "emulator")]
 mod emulator;
 mod options;
+mod people;
+mod policy;
 mod query;
 mod serve;
 mod source;
@@ -27,6 +31,18 @@ enum Command {
     Emulator(emulator::Args),
     /// Run one statement and print its rows
     Query(query::Args),
+    /// Check the connection to AWS step by step, and say what to do where it fails
+    Check(check::Args),
+    /// Print the IAM policy that the gateway needs, and what goes with it
+    Policy(Box<policy::Args>),
+    /// Print all options with their values, and where each came from
+    Config(config::Args),
+    /// Users who sign in with a password (--users-file)
+    #[command(subcommand)]
+    User(people::User),
+    /// Bearer tokens that do not change (--tokens-file)
+    #[command(subcommand)]
+    Token(people::Token),
 }
 
 /// Exit code of a command that could not do its work; clap's own for wrong usage is 2.
@@ -43,17 +59,23 @@ pub fn run() -> ExitCode {
         }
     };
     let result = runtime.block_on(async {
-        match cli.command {
+        let done = match cli.command {
             Command::Serve(args) => serve::run(args).await,
             #[cfg(feature = "emulator")]
             Command::Emulator(args) => emulator::run(args).await,
             Command::Query(args) => query::run(args).await,
-        }
+            Command::Check(args) => return check::run(args).await,
+            Command::Policy(args) => policy::run(*args),
+            Command::Config(args) => config::run(args),
+            Command::User(command) => people::user(command),
+            Command::Token(command) => people::token(command),
+        };
+        done.map(|()| ExitCode::SUCCESS)
     });
     // Threads that still read or write must not keep the process.
     runtime.shutdown_background();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("athena-flight: {error:#}");
             ExitCode::from(FAILED)

@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | [`service`] | each RPC, and where it goes |
 //! | [`command`] | descriptors, tickets and actions → commands; what is not one is refused |
-//! | [`handshake`] | the first call of clients with a user name |
+//! | [`tls`] | connections, encrypted or not |
+//! | [`callers`] | who calls, and the server that each principal has |
+//! | [`handshake`] | the first call of clients with a user name: a bearer token |
 //! | [`statement`], [`prepared`], [`update`], [`poll`], [`cancel`] | statements |
 //! | [`parameters`] | streams of values → SQL literals |
 //! | [`ingest`] | streams of rows → tables |
@@ -16,6 +18,7 @@
 //! | [`encode`] | schemas and tickets → FlightInfo |
 //! | [`status`] | errors → gRPC codes |
 
+mod callers;
 mod cancel;
 mod command;
 mod do_get;
@@ -33,6 +36,7 @@ mod sql_info;
 mod statement;
 mod status;
 mod ticket;
+mod tls;
 mod update;
 mod xdbc_types;
 
@@ -41,16 +45,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
-use futures::StreamExt as _;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tower::util::MapResponseLayer;
 
+use crate::access::Rules;
 use crate::gateway::Gateway;
-use service::{FlightSql, Rpcs};
+use crate::signin::SignInOptions;
+use callers::Callers;
+use service::Rpcs;
 pub use ticket::Keys;
+pub use tls::TlsOptions;
 
 /// Messages of `proto/`.
 mod messages {
@@ -74,7 +81,16 @@ const GRACE: Duration = Duration::from_millis(700);
 /// A gateway that answers.
 pub struct Listening {
     pub address: SocketAddr,
+    has_tls: bool,
     served: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+/// How a gateway is served.
+#[derive(Default)]
+pub struct Serving {
+    pub tls: Option<TlsOptions>,
+    pub sign_in: SignInOptions,
+    pub rules: Rules,
 }
 
 /// Answers Flight calls on a bound socket until the token is cancelled; then queries are stopped and streams end.
@@ -82,18 +98,18 @@ pub fn serve(
     listener: TcpListener,
     gateway: Arc<Gateway>,
     keys: Keys,
+    serving: Serving,
     stop: CancellationToken,
 ) -> std::io::Result<Listening> {
     let address = listener.local_addr()?;
-    let service = FlightServiceServer::new(Rpcs(Arc::new(FlightSql::new(Arc::clone(&gateway), keys))))
+    let Serving { tls, sign_in, rules } = serving;
+    let has_tls = tls.is_some();
+    let callers = Arc::new(Callers::new(gateway, keys, sign_in, rules));
+    let service = FlightServiceServer::new(Rpcs(Arc::clone(&callers)))
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(usize::MAX);
     let served = tokio::spawn(async move {
-        let incoming = TcpListenerStream::new(listener).inspect(|stream| {
-            if let Ok(stream) = stream {
-                let _ = stream.set_nodelay(true);
-            }
-        });
+        let incoming = ReceiverStream::new(tls::connections(listener, tls, stop.clone()));
         let stopped = stop.clone();
         let server = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
@@ -103,23 +119,24 @@ pub fn serve(
             .serve_with_incoming_shutdown(incoming, async move { stopped.cancelled().await });
         let deadline = async {
             stop.cancelled().await;
-            gateway.stop().await;
+            callers.stop().await;
             tokio::time::sleep(GRACE).await;
         };
         tokio::select! {
             result = server => {
-                gateway.stop().await;
+                callers.stop().await;
                 result
             }
             () = deadline => Ok(()),
         }
     });
-    Ok(Listening { address, served })
+    Ok(Listening { address, has_tls, served })
 }
 
 impl Listening {
     pub fn url(&self) -> String {
-        format!("grpc://{}", self.address)
+        let scheme = if self.has_tls { "grpc+tls" } else { "grpc" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Waits until the gateway has stopped.

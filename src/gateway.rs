@@ -25,7 +25,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::SchemaRef;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use moka::future::Cache;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -70,6 +70,18 @@ pub struct Settings {
     pub unload_ttl: Duration,
     /// Whether everything but reading is refused.
     pub read_only: bool,
+    pub limits: Limits,
+}
+
+/// What whoever it works for may not go beyond, whatever they ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The only workgroup.
+    pub workgroup: Option<String>,
+    /// Most bytes that a statement may read.
+    pub scan_limit_bytes: Option<u64>,
+    /// Statements that run at once.
+    pub concurrency: Option<usize>,
 }
 
 /// Memory for reading results unless told otherwise.
@@ -79,7 +91,12 @@ pub const DEFAULT_UNLOAD_TTL: Duration = Duration::from_secs(24 * 3600);
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { memory_limit: DEFAULT_MEMORY_LIMIT, unload_ttl: DEFAULT_UNLOAD_TTL, read_only: false }
+        Self {
+            memory_limit: DEFAULT_MEMORY_LIMIT,
+            unload_ttl: DEFAULT_UNLOAD_TTL,
+            read_only: false,
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -88,13 +105,15 @@ const SWEEPS_PER_LIFE: u32 = 4;
 const SWEEP_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
 
 pub struct Gateway {
-    clients: Clients,
+    pub clients: Clients,
     poller: Poller,
     pub catalog: Catalog,
     /// What every statement runs with unless its caller says otherwise.
     pub session: Session,
-    settings: Settings,
+    pub settings: Settings,
     pub budget: Budget,
+    /// Places for statements, where there are only so many.
+    running: Option<Semaphore>,
     first_pages: Cache<QueryId, Arc<FirstPage>>,
     /// `None` for a query whose plan does not say what its columns are.
     described: Cache<Key, Option<Arc<Described>>>,
@@ -127,6 +146,16 @@ impl Key {
 
 impl Gateway {
     pub fn new(clients: Clients, session: Session, settings: Settings) -> Self {
+        let budget = Budget::new(settings.memory_limit);
+        Self::within(budget, clients, session, settings)
+    }
+
+    /// One that works in another name, within the memory of this one.
+    pub fn beside(&self, clients: Clients, session: Session, settings: Settings) -> Self {
+        Self::within(self.budget.clone(), clients, session, settings)
+    }
+
+    fn within(budget: Budget, clients: Clients, session: Session, settings: Settings) -> Self {
         let outputs = sweep::Outputs::default();
         if let Some(output) = &session.s3_staging_dir {
             outputs.add(&prefix::folder(output));
@@ -138,7 +167,8 @@ impl Gateway {
             catalog: Catalog::new(clients.clone()),
             clients,
             session,
-            budget: Budget::new(settings.memory_limit),
+            budget,
+            running: settings.limits.concurrency.map(Semaphore::new),
             settings,
             first_pages: Cache::builder()
                 .max_capacity(FIRST_PAGES_BYTES)
@@ -167,6 +197,10 @@ impl Gateway {
     pub async fn run(&self, request: Request<'_>) -> Result<Finished, GatewayError> {
         let (phase, _) = watch::channel(Phase::default());
         let request = Request { phase: Some(request.phase.unwrap_or(&phase)), ..request };
+        let _place = match &self.running {
+            Some(places) => Some(places.try_acquire().map_err(|_| self.too_many())?),
+            None => None,
+        };
         let Some(seconds) = request.session.query_timeout_seconds else { return self.run_all(request).await };
         let ended = tokio::time::timeout(Duration::from_secs(seconds.into()), self.run_all(request)).await;
         ended.unwrap_or_else(|_| Err(GatewayError::TimedOut { query_id: request.query_id(), seconds }))
@@ -191,6 +225,22 @@ impl Gateway {
                 Finished::together(all)
             }
         }
+    }
+
+    fn too_many(&self) -> GatewayError {
+        GatewayError::TooMany(self.settings.limits.concurrency.unwrap_or_default())
+    }
+
+    /// A session within the limits. What is beyond them by a number is cut, by a name refused.
+    pub fn limited(&self, mut session: Session) -> Result<Session, GatewayError> {
+        let Limits { workgroup, scan_limit_bytes, .. } = &self.settings.limits;
+        if workgroup.is_some() && session.workgroup != *workgroup {
+            return Err(GatewayError::Workgroup(workgroup.clone().unwrap_or_default()));
+        }
+        if let Some(limit) = scan_limit_bytes {
+            session.scan_limit_bytes = Some(session.scan_limit_bytes.map_or(*limit, |asked| asked.min(*limit)));
+        }
+        Ok(session)
     }
 
     /// Whether more than reading is allowed.
@@ -274,6 +324,7 @@ impl Gateway {
         match describe::columns(&lines) {
             Ok(columns) => {
                 let output = finished.outcome.output_location.as_deref().and_then(prefix::output_of);
+                let output = output.filter(|_| !finished.outcome.is_client_encrypted);
                 Ok(Some(Arc::new(Described::new(columns, output.map(str::to_owned)))))
             }
             // The statement is sound, only its plan is written in a way we cannot read: it can still be run.

@@ -4,16 +4,20 @@
 //!
 //! | module | says |
 //! | --- | --- |
-//! | [`cli`] | `serve`, `emulator`, `query`: one file a subcommand |
+//! | [`cli`] | `serve`, `emulator`, `query`, `check`, `policy`, …: one file a subcommand |
 //! | [`config`] | options from file, environment and flags, checked together |
 //! | [`telemetry`] | logs |
 //! | [`flight`] | Flight SQL, the only place that knows gRPC |
+//! | [`signin`] | who calls: passwords, tokens, JWTs, certificates, AWS keys |
+//! | [`access`] | rules: what a principal works as and may do |
 //! | [`session`] | who asks, where names are looked up, how rows are wanted |
 //! | [`gateway`] | run, describe, fetch, ingest, cancel: without a word of gRPC |
 //! | [`catalog`] | catalogs, databases, tables from Glue and Athena, cached |
 //! | [`statement`] | a statement told apart, given values, started, waited for, stopped, described |
 //! | [`ingest`] | a stream of Arrow batches → rows of a table |
 //! | [`results`] | a finished query's rows as Arrow batches |
+//! | [`check`] | the connection to AWS, step by step, with what to do about each fault |
+//! | [`policy`] | what AWS has to allow for that |
 //! | [`types`] | Athena's types: spellings, Arrow types, text values |
 //! | [`aws`] | SDK clients, and what their errors mean |
 //! | [`error`] | the kinds of failure the whole crate agrees on |
@@ -22,8 +26,10 @@
 // The maps at the head of modules name what is inside, private or not: they are for those who read the source.
 #![allow(rustdoc::private_intra_doc_links)]
 
+pub mod access;
 pub mod aws;
 pub mod catalog;
+pub mod check;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "emulator")]
@@ -32,8 +38,10 @@ pub mod error;
 pub mod flight;
 pub mod gateway;
 pub mod ingest;
+pub mod policy;
 pub mod results;
 pub mod session;
+pub mod signin;
 pub mod statement;
 pub mod telemetry;
 pub mod types;

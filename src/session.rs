@@ -20,6 +20,7 @@ pub struct Session {
     pub database: Option<String>,
     pub workgroup: Option<String>,
     pub s3_staging_dir: Option<String>,
+    pub protection: Protection,
     pub result_path: ResultPath,
     /// Endpoints that a result may have at most. Many clients read only the first, so it is one unless they ask.
     pub endpoints: Option<u16>,
@@ -40,9 +41,31 @@ impl Session {
             database: self.database.clone(),
             workgroup: self.workgroup.clone(),
             s3_staging_dir: self.s3_staging_dir.clone(),
+            protection: self.protection.clone(),
             ..Self::default()
         }
     }
+}
+
+/// How result objects are protected; what is left open is the workgroup's word, and the bucket's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Protection {
+    pub encryption: Option<Encryption>,
+    /// Account that the bucket has to belong to.
+    pub expected_bucket_owner: Option<String>,
+    /// Canned ACL.
+    pub acl: Option<String>,
+}
+
+/// Who encrypts result objects, with which key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Encryption {
+    /// S3, with a key of its own.
+    SseS3,
+    /// S3, with a key of KMS's.
+    SseKms { key: String },
+    /// Athena, before it writes them: only Athena hands out what they say.
+    CseKms { key: String },
 }
 
 /// How the buffers of batches are compressed on their way to the client.

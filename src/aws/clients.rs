@@ -1,65 +1,160 @@
-//! SDK clients from region, profile and endpoint; credentials come from the SDK's default chain.
+//! SDK clients from the options: credentials, roles, endpoints, timeouts, retries.
 
-use std::time::Duration;
-
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_athena::config::Credentials;
-use aws_smithy_http_client::{Builder, tls};
+use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::{Builder, Connector, tls};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use secrecy::ExposeSecret as _;
 
-/// Where AWS is and who we are there; each `None` is left to the SDK's default chain.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AwsOptions {
-    pub region: Option<String>,
-    pub profile: Option<String>,
-    pub endpoint_url: Option<String>,
-    /// Credentials of the embedded endpoint, which takes any: without them the default chain would look for real ones.
-    pub embedded: bool,
-}
+use super::options::{AccessKeys, AwsOptions, RoleOptions};
+use super::owner::ExpectedOwner;
+use super::roles::AssumedRole;
 
-/// The clients the gateway works with. Cloning shares their connections.
+/// What the user agent of all calls names.
+const APP_NAME: &str = "athena-flight";
+
+/// The clients that work in one name. Cloning shares their connections.
 #[derive(Debug, Clone)]
 pub struct Clients {
     pub athena: aws_sdk_athena::Client,
     pub glue: aws_sdk_glue::Client,
     pub s3: aws_sdk_s3::Client,
+    pub sts: aws_sdk_sts::Client,
+    /// Account id of the Glue catalog, on every call to Glue.
+    pub catalog_id: Option<String>,
     pub region: Option<String>,
+    /// What they were made of, for those that work in another name.
+    config: SdkConfig,
+    options: AwsOptions,
 }
 
 impl Clients {
     pub async fn connect(options: &AwsOptions) -> Self {
-        let http =
-            Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
+        let http = http_client(options.embedded);
+        let retries = if options.adaptive_retries { RetryConfig::adaptive() } else { RetryConfig::standard() };
+        let timeouts =
+            TimeoutConfig::builder().connect_timeout(options.connect_timeout).read_timeout(options.read_timeout);
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            .retry_config(RetryConfig::standard().with_max_attempts(5))
-            .timeout_config(TimeoutConfig::builder().connect_timeout(Duration::from_secs(10)).build());
-        if let Some(profile) = &options.profile {
-            loader = loader.profile_name(profile);
+            .http_client(http.clone())
+            .retry_config(retries.with_max_attempts(options.max_attempts))
+            .timeout_config(timeouts.build());
+        if let Ok(name) = AppName::new(APP_NAME) {
+            loader = loader.app_name(name);
         }
         if let Some(region) = &options.region {
             loader = loader.region(Region::new(region.clone()));
         }
-        if let Some(url) = &options.endpoint_url {
+        if let Some(url) = &options.endpoints.all {
             loader = loader.endpoint_url(url);
         }
-        if options.embedded {
-            loader =
-                loader.credentials_provider(Credentials::new("embedded", "embedded", None, None, "embedded endpoint"));
+        if options.use_fips {
+            loader = loader.use_fips(true);
         }
-        Self::new(&loader.load().await)
+        if options.use_dual_stack {
+            loader = loader.use_dual_stack(true);
+        }
+        let config = with_credentials(loader, options, http).load().await;
+        let config = options.roles.iter().fold(config, |config, role| with_role(&config, options, role.clone()));
+        Self::new(config, options.clone())
     }
 
-    fn new(config: &SdkConfig) -> Self {
+    /// Clients that work as a role, which these assume.
+    pub fn assuming(&self, role: RoleOptions) -> Self {
+        Self::new(with_role(&self.config, &self.options, role), self.options.clone())
+    }
+
+    /// Clients that work with somebody else's access key.
+    pub fn with_keys(&self, keys: &AccessKeys) -> Self {
+        let provider = SharedCredentialsProvider::new(credentials(keys));
+        Self::new(self.config.to_builder().credentials_provider(provider).build(), self.options.clone())
+    }
+
+    fn new(config: SdkConfig, options: AwsOptions) -> Self {
+        let endpoints = &options.endpoints;
+        let mut athena = aws_sdk_athena::config::Builder::from(&config);
+        if let Some(url) = &endpoints.athena {
+            athena = athena.endpoint_url(url);
+        }
+        let mut glue = aws_sdk_glue::config::Builder::from(&config);
+        if let Some(url) = &endpoints.glue {
+            glue = glue.endpoint_url(url);
+        }
         // Endpoints of one's own seldom have a host name per bucket.
-        let path_style = config.endpoint_url().is_some();
-        let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build();
+        let path_style = endpoints.s3.is_some() || config.endpoint_url().is_some();
+        let mut s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(path_style);
+        if let Some(url) = &endpoints.s3 {
+            s3 = s3.endpoint_url(url);
+        }
+        if let Some(owner) = options.expected_bucket_owner.as_deref().and_then(ExpectedOwner::new) {
+            s3 = s3.interceptor(owner);
+        }
         Self {
-            athena: aws_sdk_athena::Client::new(config),
-            glue: aws_sdk_glue::Client::new(config),
-            s3: aws_sdk_s3::Client::from_conf(s3),
+            athena: aws_sdk_athena::Client::from_conf(athena.build()),
+            glue: aws_sdk_glue::Client::from_conf(glue.build()),
+            s3: aws_sdk_s3::Client::from_conf(s3.build()),
+            sts: sts(&config, &options),
+            catalog_id: options.catalog_id.clone(),
             region: config.region().map(ToString::to_string),
+            config,
+            options,
         }
     }
+}
+
+/// TLS by rustls, and the proxy that the environment names (HTTPS_PROXY, NO_PROXY).
+fn http_client(embedded: bool) -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(move |settings, components| {
+        let proxy = if embedded { ProxyConfig::disabled() } else { ProxyConfig::from_env() };
+        let mut connector = Connector::builder()
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+            .proxy_config(proxy);
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+        connector.build()
+    })
+}
+
+/// The keys that were given, else the profile that was named, else the SDK's default chain.
+fn with_credentials(loader: ConfigLoader, options: &AwsOptions, http: SharedHttpClient) -> ConfigLoader {
+    if let Some(keys) = &options.keys {
+        return loader.credentials_provider(credentials(keys));
+    }
+    if options.embedded {
+        // It takes any: without them the default chain would look for real ones.
+        return loader.credentials_provider(Credentials::new("embedded", "embedded", None, None, "embedded endpoint"));
+    }
+    match &options.profile {
+        // In the default chain the environment's keys would go before it.
+        Some(name) => {
+            let region = options.region.clone().map(Region::new);
+            let provider = ProviderConfig::default().with_region(region).with_http_client(http);
+            let profile = ProfileFileCredentialsProvider::builder().configure(&provider).profile_name(name).build();
+            loader.profile_name(name).credentials_provider(profile)
+        }
+        None => loader,
+    }
+}
+
+fn credentials(keys: &AccessKeys) -> Credentials {
+    let token = keys.session_token.as_ref().map(|token| token.expose_secret().to_owned());
+    Credentials::new(&keys.id, keys.secret.expose_secret(), token, None, "access key")
+}
+
+fn with_role(config: &SdkConfig, options: &AwsOptions, role: RoleOptions) -> SdkConfig {
+    let provider = SharedCredentialsProvider::new(AssumedRole::new(sts(config, options), role));
+    config.to_builder().credentials_provider(provider).build()
+}
+
+fn sts(config: &SdkConfig, options: &AwsOptions) -> aws_sdk_sts::Client {
+    let mut sts = aws_sdk_sts::config::Builder::from(config);
+    if let Some(url) = &options.endpoints.sts {
+        sts = sts.endpoint_url(url);
+    }
+    aws_sdk_sts::Client::from_conf(sts.build())
 }

@@ -2,7 +2,6 @@
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::ErrorKind;
 
@@ -27,6 +26,9 @@ impl AwsError {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
+        if let Some(ours) = behind(&error) {
+            return ours.clone();
+        }
         let status = error.raw_response().map_or(0, |response| response.status().as_u16());
         let code = error.code().unwrap_or_default().to_owned();
         let said = error.message().map(str::to_owned);
@@ -36,19 +38,19 @@ impl AwsError {
                 (kind, advice(operation, &code, kind, said.unwrap_or_else(|| format!("AWS answered {status} {code}"))))
             }
             SdkError::ConstructionFailure(_) => {
-                (Kind::FailedPrecondition, format!("the call could not be made: {}", chain(error)))
+                (Kind::FailedPrecondition, format!("the call could not be made: {}", chain(&error)))
             }
             SdkError::DispatchFailure(failure)
                 if failure.is_user() || (failure.is_other() && !is_transient(failure)) =>
             {
-                let text = chain(error);
+                let text = chain(&error);
                 let advice = "check region, profile and credentials (environment, ~/.aws, instance or container role)";
                 (Kind::FailedPrecondition, format!("the call could not be made: {text}; {advice}"))
             }
             SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => {
-                (Kind::Unavailable, format!("AWS cannot be reached: {}", chain(error)))
+                (Kind::Unavailable, format!("AWS cannot be reached: {}", chain(&error)))
             }
-            _ => (Kind::Unavailable, format!("AWS gave an answer that cannot be read: {}", chain(error))),
+            _ => (Kind::Unavailable, format!("AWS gave an answer that cannot be read: {}", chain(&error))),
         };
         Self { operation, code, message, kind, status }
     }
@@ -73,11 +75,36 @@ fn is_transient(failure: &DispatchFailure) -> bool {
     matches!(kind, Some(ErrorKind::TransientError))
 }
 
-fn chain<E>(error: SdkError<E, HttpResponse>) -> String
-where
-    E: std::error::Error + Send + Sync + 'static,
-{
-    format!("{}", DisplayErrorContext(&error))
+/// What an error says, and what lies behind it. The SDK's own way to show one adds all its parts, the whole answer included.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut said: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        if said.iter().all(|before| !before.contains(&text)) {
+            said.push(text);
+        }
+        next = error.source();
+    }
+    said.join(": ")
+}
+
+/// An error of ours among those that lie behind one: the credentials of a role could not be had.
+fn behind<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a AwsError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(ours) = error.downcast_ref::<AwsError>() {
+            return Some(ours);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// An answer that lacks what it has to have.
+pub fn unreadable(operation: &'static str, why: &str) -> AwsError {
+    let message = format!("AWS gave an answer that cannot be read: {why}");
+    AwsError { operation, code: String::new(), message, kind: Kind::Unavailable, status: 0 }
 }
 
 fn kind(code: &str, status: u16) -> Kind {

@@ -5,7 +5,7 @@ use crate::aws::{AwsError, Clients};
 use crate::error::Kind;
 
 pub async fn databases(clients: &Clients) -> Result<Vec<Database>, AwsError> {
-    let mut pages = clients.glue.get_databases().into_paginator().send();
+    let mut pages = clients.glue.get_databases().set_catalog_id(clients.catalog_id.clone()).into_paginator().send();
     let mut databases = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| AwsError::new("glue:GetDatabases", error))?;
@@ -18,7 +18,13 @@ pub async fn databases(clients: &Clients) -> Result<Vec<Database>, AwsError> {
 }
 
 pub async fn tables(clients: &Clients, database: &str) -> Result<Vec<Table>, AwsError> {
-    let mut pages = clients.glue.get_tables().database_name(database).into_paginator().send();
+    let mut pages = clients
+        .glue
+        .get_tables()
+        .set_catalog_id(clients.catalog_id.clone())
+        .database_name(database)
+        .into_paginator()
+        .send();
     let mut tables = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| AwsError::new("glue:GetTables", error))?;
@@ -28,7 +34,15 @@ pub async fn tables(clients: &Clients, database: &str) -> Result<Vec<Table>, Aws
 }
 
 pub async fn find_table(clients: &Clients, database: &str, name: &str) -> Result<Option<Table>, AwsError> {
-    match clients.glue.get_table().database_name(database).name(name).send().await {
+    match clients
+        .glue
+        .get_table()
+        .set_catalog_id(clients.catalog_id.clone())
+        .database_name(database)
+        .name(name)
+        .send()
+        .await
+    {
         Ok(found) => Ok(found.table().map(table)),
         Err(error) => match AwsError::new("glue:GetTable", error) {
             // A database that does not exist is another matter.

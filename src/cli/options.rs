@@ -1,91 +1,88 @@
-//! Flags that say which AWS, or which files, statements run on; `serve` and `query` share them.
+//! Flags for the options of [`crate::config::options`]: the table makes them, so that none is missing and none differs.
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::config::{Config, Options};
+use crate::config::options::{ConfigOption, Kind, OPTIONS, Section};
+use crate::config::{Config, Given};
 
-#[derive(Args, Default)]
-pub struct SourceArgs {
-    /// Read options from a TOML file; keys are the names of the long flags
-    #[arg(long, value_name = "FILE", env = "ATHENA_FLIGHT_CONFIG")]
+/// The flag and the variable of the config file.
+const CONFIG: &str = "config";
+const CONFIG_VARIABLE: &str = "ATHENA_FLIGHT_CONFIG";
+
+/// The options as flags. `SERVED` for commands that serve others; those that do not have neither TLS nor sign-in.
+#[derive(Default)]
+pub struct OptionArgs<const SERVED: bool> {
+    flags: Vec<(&'static str, String)>,
     config: Option<PathBuf>,
-    /// Start the embedded endpoint with TPC-H data (database tpch)
-    #[arg(long)]
-    demo: bool,
-    /// Scale factor of the demo data; 1 is 6 million rows of lineitem [default: 0.01]
-    #[arg(long, value_name = "FACTOR", env = "ATHENA_FLIGHT_DEMO_SCALE")]
-    demo_scale: Option<f64>,
-    /// Start the embedded endpoint over your own files: DIR/DATABASE/TABLE.{parquet,csv,json}
-    #[arg(long, value_name = "DIR", env = "ATHENA_FLIGHT_LOCAL")]
-    local: Option<PathBuf>,
-    /// AWS region, as us-east-1
-    #[arg(long, env = "ATHENA_FLIGHT_REGION")]
-    region: Option<String>,
-    /// Profile of ~/.aws/config and ~/.aws/credentials
-    #[arg(long, env = "ATHENA_FLIGHT_PROFILE")]
-    profile: Option<String>,
-    /// Where AWS answers, if not at AWS
-    #[arg(long, value_name = "URL", env = "ATHENA_FLIGHT_ENDPOINT_URL")]
-    endpoint_url: Option<String>,
-    /// Where Athena leaves results: s3://bucket/prefix/ [default: the workgroup's]
-    #[arg(long, value_name = "S3_URI", env = "ATHENA_FLIGHT_S3_STAGING_DIR")]
-    s3_staging_dir: Option<String>,
-    /// Athena workgroup [default: Athena's, primary]
-    #[arg(long, env = "ATHENA_FLIGHT_WORKGROUP")]
-    workgroup: Option<String>,
-    /// Data catalog that names without one are looked up in [default: Athena's, AwsDataCatalog]
-    #[arg(long, env = "ATHENA_FLIGHT_CATALOG")]
-    catalog: Option<String>,
-    /// Database that names without one are looked up in [default: Athena's, default]
-    #[arg(long, env = "ATHENA_FLIGHT_DATABASE")]
-    database: Option<String>,
-    /// How rows of queries are read: auto, direct (pages and CSV), unload (Parquet by UNLOAD) [default: auto]
-    #[arg(long, value_name = "PATH", env = "ATHENA_FLIGHT_RESULT_PATH")]
-    result_path: Option<String>,
-    /// Memory for reading results, for all streams together, as 512MiB [default: 256MiB]
-    #[arg(long, value_name = "SIZE", env = "ATHENA_FLIGHT_MEMORY_LIMIT")]
-    memory_limit: Option<String>,
-    /// How long the files of an UNLOAD stay, in seconds [default: 86400]
-    #[arg(long, value_name = "SECONDS", env = "ATHENA_FLIGHT_UNLOAD_TTL")]
-    unload_ttl: Option<u64>,
-    /// File with the key that tickets, prepared statements and sessions are signed with: gateways with the same one take
-    /// each other's [default: a key of its own]
-    #[arg(long, value_name = "FILE", env = "ATHENA_FLIGHT_SIGNING_KEY_FILE")]
-    signing_key_file: Option<PathBuf>,
-    /// Refuse every statement that may do more than read
-    #[arg(long, env = "ATHENA_FLIGHT_READ_ONLY")]
-    read_only: bool,
 }
 
-impl SourceArgs {
-    /// Whether anything was said about where statements run.
-    pub fn is_given(&self) -> bool {
-        self.demo || self.local.is_some() || self.config.is_some() || self.endpoint_url.is_some()
+/// Those that a command has as flags.
+fn flags(served: bool) -> impl Iterator<Item = &'static ConfigOption> {
+    let serves =
+        |option: &ConfigOption| matches!(option.section, Section::Tls | Section::SignIn) || option.name == "listen";
+    OPTIONS.iter().filter(move |option| !option.secret && (served || !serves(option)))
+}
+
+fn flag(option: &'static ConfigOption) -> Arg {
+    let default = match option.default {
+        "" => String::new(),
+        default => format!(" [default: {default}]"),
+    };
+    let arg = Arg::new(option.name)
+        .long(option.name)
+        .value_name(option.kind.value_name())
+        .help(format!("{}{default} [env: {}]", option.what, option.variable()))
+        .help_heading(option.section.title());
+    match option.kind {
+        Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true").hide_default_value(true),
+        _ => arg,
+    }
+}
+
+impl<const SERVED: bool> Args for OptionArgs<SERVED> {
+    fn augment_args(command: Command) -> Command {
+        let config = Arg::new(CONFIG).long(CONFIG).value_name("FILE").value_parser(clap::value_parser!(PathBuf)).help(
+            format!("read options from a TOML file; keys are the names of the long flags [env: {CONFIG_VARIABLE}]"),
+        );
+        command.arg(config).args(flags(SERVED).map(flag))
     }
 
-    /// File and flags together, checked.
-    pub fn config(self, listen: Option<String>) -> anyhow::Result<Config> {
-        let file = self.config.as_deref().map(Options::read).transpose()?.unwrap_or_default();
-        let flags = Options {
-            listen,
-            demo: self.demo.then_some(true),
-            demo_scale: self.demo_scale,
-            local: self.local,
-            region: self.region,
-            profile: self.profile,
-            endpoint_url: self.endpoint_url,
-            s3_staging_dir: self.s3_staging_dir,
-            workgroup: self.workgroup,
-            catalog: self.catalog,
-            database: self.database,
-            result_path: self.result_path,
-            memory_limit: self.memory_limit,
-            unload_ttl: self.unload_ttl,
-            signing_key_file: self.signing_key_file,
-            read_only: self.read_only.then_some(true),
-        };
-        Ok(flags.over(file).check()?)
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<const SERVED: bool> FromArgMatches for OptionArgs<SERVED> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = |option: &ConfigOption| Some((option.name, matches.get_one::<String>(option.name)?.clone()));
+        Ok(Self { flags: flags(SERVED).filter_map(given).collect(), config: matches.get_one(CONFIG).cloned() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl<const SERVED: bool> OptionArgs<SERVED> {
+    /// Whether flags say where statements run.
+    pub fn says_where(&self) -> bool {
+        const WHERE: [&str; 3] = ["demo", "local", "endpoint-url"];
+        self.config.is_some() || self.flags.iter().any(|(name, _)| WHERE.contains(name))
+    }
+
+    /// Flags, environment and file together.
+    pub fn given(self) -> Given {
+        let variable = |name: &str| std::env::var(name).ok();
+        let config =
+            self.config.or_else(|| variable(CONFIG_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from));
+        Given::collect(self.flags, variable, config.as_deref())
+    }
+
+    /// The same, checked.
+    pub fn config(self) -> anyhow::Result<Config> {
+        Ok(Config::check(&self.given())?)
     }
 }

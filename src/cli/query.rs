@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
-use super::options::SourceArgs;
+use super::options::OptionArgs;
 use super::{source, stop_on_signal};
 use crate::telemetry;
 
@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long, env = "ATHENA_FLIGHT_URL")]
     url: Option<String>,
     #[command(flatten)]
-    source: SourceArgs,
+    options: OptionArgs<false>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,7 +50,7 @@ const MAX_TABLE_ROWS: usize = 10_000;
 
 pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::start(true);
-    if args.url.is_some() && args.source.is_given() {
+    if args.url.is_some() && args.options.says_where() {
         anyhow::bail!(
             "--url names a gateway that runs already: it goes without --demo, --local, --config and --endpoint-url"
         );
@@ -60,7 +60,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (url, running) = match args.url {
         Some(url) => (url, None),
         None => {
-            let config = args.source.config(Some("127.0.0.1:0".to_owned()))?;
+            let config = args.options.config()?.for_this_process();
             let running = source::start(config, stop.clone()).await?;
             (running.gateway.url(), Some(running))
         }

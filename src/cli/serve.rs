@@ -2,22 +2,23 @@
 
 use std::io::Write as _;
 
-use super::options::SourceArgs;
+use super::options::OptionArgs;
 use super::{source, stop_on_signal};
 use crate::telemetry;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:31337]
-    #[arg(long, value_name = "HOST:PORT", env = "ATHENA_FLIGHT_LISTEN")]
-    listen: Option<String>,
     #[command(flatten)]
-    source: SourceArgs,
+    options: OptionArgs<true>,
 }
 
 pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::start(false);
-    let config = args.source.config(args.listen)?;
+    let config = args.options.config()?;
+    for warning in &config.warnings {
+        eprintln!("athena-flight: {warning}");
+        tracing::warn!("{warning}");
+    }
     let stop = stop_on_signal()?;
     let running = source::start(config, stop).await?;
     print_ready(&running);
@@ -28,10 +29,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 /// One line with the addresses, then how to connect. Whoever started us may have closed stdout.
 fn print_ready(running: &source::Running) {
     let url = running.gateway.url();
-    #[cfg(feature = "emulator")]
-    let behind = running.endpoint.as_ref().map(|endpoint| format!(", AWS endpoint {}", endpoint.url()));
-    #[cfg(not(feature = "emulator"))]
-    let behind: Option<String> = None;
+    let behind = running.endpoint_url().map(|url| format!(", AWS endpoint {url}"));
     let _ = writeln!(
         std::io::stdout(),
         "ready: Flight SQL {url}{}\n\n\

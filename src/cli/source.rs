@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -14,8 +15,15 @@ use crate::gateway::Gateway;
 /// A gateway that answers, and the embedded endpoint behind it if there is one.
 pub struct Running {
     pub gateway: flight::Listening,
+    behind: Behind,
+}
+
+/// A gateway that nobody is served by, and the embedded endpoint behind it if there is one.
+pub struct Behind {
+    pub gateway: Arc<Gateway>,
     #[cfg(feature = "emulator")]
-    pub endpoint: Option<crate::emulator::Listening>,
+    endpoint: Option<crate::emulator::Listening>,
+    /// The endpoint goes on while the gateway tells it which queries to stop.
     endpoint_stop: CancellationToken,
 }
 
@@ -24,25 +32,33 @@ pub async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<Ru
     // The port first: whoever cannot have it should not wait for data to be made.
     let listener =
         TcpListener::bind(&config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
-    // The endpoint goes on while the gateway tells it which queries to stop.
+    let key = config.signing_key.clone();
+    let serving =
+        flight::Serving { tls: config.tls.clone(), sign_in: config.sign_in.clone(), rules: config.rules.clone() };
+    let behind = start_behind(config).await?;
+    let keys = key.map_or_else(Keys::random, |key| Keys::of(key.expose_secret()));
+    let gateway = flight::serve(listener, Arc::clone(&behind.gateway), keys, serving, stop)?;
+    Ok(Running { gateway, behind })
+}
+
+/// Starts what is behind a gateway, and the gateway itself.
+pub async fn start_behind(config: Config) -> anyhow::Result<Behind> {
     let endpoint_stop = CancellationToken::new();
     #[cfg(feature = "emulator")]
     let (options, endpoint) = match config.source {
-        Source::Aws(options) => (options, None),
+        Source::Aws => (config.aws, None),
         embedded => {
             let endpoint = start_endpoint(embedded, endpoint_stop.clone()).await?;
-            (crate::config::embedded(endpoint.url()), Some(endpoint))
+            (crate::config::reaching(config.aws, endpoint.url()), Some(endpoint))
         }
     };
     #[cfg(not(feature = "emulator"))]
     let options = match config.source {
-        Source::Aws(options) => options,
+        Source::Aws => config.aws,
         _ => anyhow::bail!("this athena-flight was built without the embedded endpoint: --demo and --local need it"),
     };
     let gateway = Arc::new(Gateway::new(connect(&options).await, config.session, config.settings));
-    let keys = config.signing_key.map_or_else(Keys::random, |key| Keys::of(&key.0));
-    let gateway = flight::serve(listener, gateway, keys, stop)?;
-    Ok(Running {
+    Ok(Behind {
         gateway,
         #[cfg(feature = "emulator")]
         endpoint,
@@ -59,9 +75,25 @@ async fn connect(options: &AwsOptions) -> Clients {
 }
 
 impl Running {
+    /// The URL of the embedded endpoint, if there is one.
+    pub fn endpoint_url(&self) -> Option<String> {
+        #[cfg(feature = "emulator")]
+        return self.behind.endpoint.as_ref().map(crate::emulator::Listening::url);
+        #[cfg(not(feature = "emulator"))]
+        None
+    }
+
     /// Waits until the gateway has stopped, then ends the endpoint.
     pub async fn stopped(self) {
         self.gateway.stopped().await;
+        self.behind.end().await;
+    }
+}
+
+impl Behind {
+    /// Stops the gateway, then the endpoint.
+    pub async fn end(self) {
+        self.gateway.stop().await;
         self.endpoint_stop.cancel();
         #[cfg(feature = "emulator")]
         if let Some(endpoint) = self.endpoint {
@@ -86,7 +118,7 @@ async fn start_endpoint(source: Source, stop: CancellationToken) -> anyhow::Resu
                     tracing::warn!("left out: {line}");
                 }
             }
-            Source::Aws(_) => {}
+            Source::Aws => {}
         }
         Ok(emulator)
     });

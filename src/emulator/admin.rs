@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `PUT /_athena-flight/behaviour` | puts the settings of the JSON body in force, all of them |
 //! | `DELETE /_athena-flight/behaviour` | back to the settings of the start |
-//! | `GET /_athena-flight/calls` | the last calls: service, operation, access key, region, status |
+//! | `GET /_athena-flight/calls` | the last calls: service, operation, access key, region, host, the beginning of the request, status |
 //! | `DELETE /_athena-flight/calls` | forgets them |
 
 use axum::body::Body;

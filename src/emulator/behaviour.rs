@@ -186,8 +186,16 @@ pub struct Call {
     pub has_session_token: bool,
     pub host: Option<String>,
     pub user_agent: Option<String>,
+    /// The request's body, or the object it is about, as far as it is remembered.
+    pub request: String,
+    pub expected_bucket_owner: Option<String>,
     pub status: u16,
     pub at: f64,
+}
+
+impl Call {
+    /// Bytes of a request that are remembered.
+    pub const REQUEST_BYTES: usize = 1024;
 }
 
 /// Calls that are remembered; older ones are forgotten.

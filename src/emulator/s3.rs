@@ -10,6 +10,7 @@ use axum::http::{Method, Request, Response, StatusCode, Uri, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::model::ACCOUNT;
 pub use files::BucketsUnusable;
 use files::Files;
 use objects::Object;
@@ -79,8 +80,15 @@ impl S3 {
 
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let target = Target::of(request.uri());
-        if target.bucket.starts_with('.') {
+        let creates = *request.method() == Method::PUT && target.key.is_empty() && target.parameters.is_empty();
+        let exists = !target.bucket.starts_with('.') && self.buckets.join(&target.bucket).is_dir();
+        if !target.bucket.is_empty() && !exists && !(creates && !target.bucket.starts_with('.')) {
             return error(StatusCode::NOT_FOUND, "NoSuchBucket", "The specified bucket does not exist");
+        }
+        // All buckets here are of one account.
+        let owner = request.headers().get("x-amz-expected-bucket-owner");
+        if owner.is_some_and(|owner| owner != ACCOUNT) {
+            return error(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied");
         }
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         if reads && target.parameters.is_empty() && !target.key.is_empty() {

@@ -150,7 +150,9 @@ async fn answer(
         region: signature.as_ref().map(|signature| signature.region.clone()),
         has_session_token: signature.as_ref().is_some_and(|signature| signature.session_token.is_some()),
         host: text(header::HOST),
-        user_agent: text(header::USER_AGENT),
+        user_agent: text(header::HeaderName::from_static("x-amz-user-agent")).or_else(|| text(header::USER_AGENT)),
+        request: asked.text.chars().take(Call::REQUEST_BYTES).collect(),
+        expected_bucket_owner: text(header::HeaderName::from_static("x-amz-expected-bucket-owner")),
         status: 0,
         at: now(),
     };

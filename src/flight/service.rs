@@ -5,6 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::{
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::callers::Callers;
 use super::do_get::{self, NoMessages};
 use super::metadata::tables::Schemas;
 use super::poll::Polls;
@@ -29,6 +31,7 @@ use super::{
     cancel, command, encode, handshake, metadata, options, poll, prepared, session_options, sql_info, statement,
     status, update, xdbc_types,
 };
+use crate::check;
 use crate::gateway::{Gateway, Phase, Request as Run};
 use crate::session::Session;
 
@@ -45,7 +48,7 @@ pub struct FlightSql {
 }
 
 /// The actions there are, with what they take and give.
-const ACTIONS: [(&str, &str); 8] = [
+const ACTIONS: [(&str, &str); 9] = [
     (
         "CreatePreparedStatement",
         "Prepares a statement. ActionCreatePreparedStatementRequest → ActionCreatePreparedStatementResult",
@@ -57,7 +60,12 @@ const ACTIONS: [(&str, &str); 8] = [
     ("SetSessionOptions", "Changes options of the session. SetSessionOptionsRequest → SetSessionOptionsResult"),
     ("GetSessionOptions", "Tells the session's options. GetSessionOptionsRequest → GetSessionOptionsResult"),
     ("CloseSession", "Ends the session. CloseSessionRequest → CloseSessionResult"),
+    (CHECK_CONNECTION, "Checks the connection to AWS step by step, as `athena-flight check`. Nothing → JSON"),
 ];
+/// Our own: for tools that set up a connection.
+const CHECK_CONNECTION: &str = "CheckConnection";
+/// How long each of its steps may take.
+const CHECK_LIMIT: Duration = Duration::from_secs(30);
 
 /// Actions of Flight and Flight SQL that are refused, and why.
 const REFUSED_ACTIONS: [(&str, &str); 5] = [
@@ -77,7 +85,8 @@ impl FlightSql {
 
     /// The session of a call.
     fn session(&self, headers: &MetadataMap) -> Result<Session, Status> {
-        options::session(&self.gateway.session, &self.keys, headers)
+        let session = options::session(&self.gateway.session, &self.keys, headers)?;
+        self.gateway.limited(session).map_err(|error| status::of_gateway(&error))
     }
 
     /// Runs a statement, or says where the answer to a metadata command is.
@@ -168,6 +177,13 @@ impl FlightSql {
             "RenewFlightEndpoint" => Ok(statement::renew(self, &action.body)?.into()),
             "SetSessionOptions" => session_options::set(&self.keys, headers, &action.body).map(Acted::from),
             "GetSessionOptions" => session_options::get(session, &action.body).map(Acted::from),
+            CHECK_CONNECTION if !action.body.is_empty() => {
+                Err(Status::invalid_argument(format!("action {CHECK_CONNECTION} takes no body")))
+            }
+            CHECK_CONNECTION => {
+                let report = check::run(&self.gateway, CHECK_LIMIT).await;
+                Ok(Bytes::from(serde_json::to_vec(&report).map_err(status::internal)?).into())
+            }
             "CancelQuery" => {
                 let request: ActionCancelQueryRequest = command::of_action(name, &action.body)?;
                 Ok(cancel::cancel_query(self, &request).await?.into())
@@ -226,8 +242,17 @@ fn boxed<T: Send + 'static>(items: Vec<T>) -> BoxedStream<T> {
     stream::iter(items.into_iter().map(Ok)).boxed()
 }
 
-/// The service behind its RPCs; a statement that is polled for outlives the call that started it.
-pub struct Rpcs(pub Arc<FlightSql>);
+/// The RPCs: each finds out who calls before anything else.
+pub struct Rpcs(pub Arc<Callers>);
+
+impl Rpcs {
+    /// What serves a call, and its session.
+    async fn serve<T>(&self, request: &Request<T>) -> Result<(Arc<FlightSql>, Session), Status> {
+        let server = self.0.server(request.metadata(), request.extensions()).await?;
+        let session = server.session(request.metadata())?;
+        Ok((server, session))
+    }
+}
 
 #[tonic::async_trait]
 impl FlightService for Rpcs {
@@ -241,46 +266,48 @@ impl FlightService for Rpcs {
 
     async fn handshake(
         &self,
-        _: Request<Streaming<HandshakeRequest>>,
+        request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        Ok(handshake::answer())
+        handshake::answer(self.0.token(request.metadata(), request.extensions()).await?)
     }
 
-    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+    async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        self.serve(&request).await?;
         // A flight exists when its statement has run, and only its caller knows of it.
         Ok(Response::new(boxed(vec![])))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        let session = self.0.session(request.metadata())?;
-        self.0.info(&session, request.into_inner(), None).await.map(Response::new)
+        let (server, session) = self.serve(&request).await?;
+        server.info(&session, request.into_inner(), None).await.map(Response::new)
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        let session = self.0.session(request.metadata())?;
+        let (server, session) = self.serve(&request).await?;
         let deadline = options::deadline(request.metadata());
-        poll::poll(&self.0, &session, request.into_inner(), deadline).await.map(Response::new)
+        poll::poll(&server, &session, request.into_inner(), deadline).await.map(Response::new)
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let session = self.0.session(request.metadata())?;
-        self.0.schema(&session, request.get_ref()).await.map(Response::new)
+        let (server, session) = self.serve(&request).await?;
+        server.schema(&session, request.get_ref()).await.map(Response::new)
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let session = self.0.session(request.metadata())?;
-        self.0.get(&session, request.get_ref()).await
+        let (server, session) = self.serve(&request).await?;
+        server.get(&session, request.get_ref()).await
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        let session = self.0.session(request.metadata())?;
-        let result = update::put(&self.0, &session, request.into_inner()).await?;
+        let (server, session) = self.serve(&request).await?;
+        let result = update::put(&server, &session, request.into_inner()).await?;
         Ok(Response::new(boxed(vec![result])))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        let server = self.0.server(request.metadata(), request.extensions()).await?;
         let (headers, _, action) = request.into_parts();
-        let Acted { bodies, cookie } = self.0.act(&headers, action).await?;
+        let Acted { bodies, cookie } = server.act(&headers, action).await?;
         let results = bodies.into_iter().map(|body| arrow_flight::Result { body });
         let mut response: Response<Self::DoActionStream> = Response::new(boxed(results.collect()));
         if let Some(cookie) = cookie {
@@ -289,7 +316,8 @@ impl FlightService for Rpcs {
         Ok(response)
     }
 
-    async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+    async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        self.0.server(request.metadata(), request.extensions()).await?;
         let actions =
             ACTIONS.map(|(name, description)| ActionType { r#type: name.into(), description: description.into() });
         Ok(Response::new(boxed(actions.to_vec())))

@@ -4,6 +4,7 @@ use tonic::{Code, Status};
 
 use crate::error::Kind;
 use crate::gateway::GatewayError;
+use crate::signin::Refusal;
 
 /// Metadata keys under which a failed query's facts travel beside the message.
 const QUERY_ID: &str = "x-athena-query-id";
@@ -53,6 +54,17 @@ pub fn of_gateway(error: &GatewayError) -> Status {
         add(ERROR_TYPE, error_type.to_string());
     }
     status
+}
+
+/// Why somebody was not let in.
+pub fn of_refusal(refusal: &Refusal) -> Status {
+    let code = match refusal {
+        Refusal::Missing(_) | Refusal::Failed | Refusal::Expired => Code::Unauthenticated,
+        Refusal::Denied => Code::PermissionDenied,
+        Refusal::Busy => Code::ResourceExhausted,
+        Refusal::Unavailable(_) => Code::Unavailable,
+    };
+    Status::new(code, refusal.to_string())
 }
 
 /// A failed catalog listing.

@@ -21,7 +21,11 @@ const PREPARED_LIFETIME_SECONDS: i64 = 24 * 3600;
 
 /// The key that handles are signed with.
 #[derive(Clone)]
-pub struct Keys(Hmac<Sha256>);
+pub struct Keys {
+    mac: Hmac<Sha256>,
+    /// Whose it is, where handles are of those who signed in.
+    has_owner: bool,
+}
 
 /// A prepared statement, as its handle says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +51,22 @@ impl Keys {
 
     /// The key that gateways share which are to take each other's handles.
     pub fn of(key: &[u8]) -> Self {
-        Self(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"))
+        Self { mac: Hmac::new_from_slice(key).expect("HMAC takes keys of any length"), has_owner: false }
+    }
+
+    /// The key of one principal: what it signs is good for nobody else.
+    pub fn of_principal(&self, name: &str) -> Self {
+        Self { has_owner: true, ..Self::of(&self.derive("principal", name)) }
+    }
+
+    /// A key for something else than handles.
+    pub fn derive(&self, purpose: &str, name: &str) -> [u8; 32] {
+        let mut mac = self.mac.clone();
+        for part in [DERIVED, purpose, name] {
+            mac.update(part.as_bytes());
+            mac.update(&[0]);
+        }
+        mac.finalize().into_bytes().into()
     }
 
     /// The ticket of results, to be put into TicketStatementQuery.
@@ -112,7 +131,7 @@ impl Keys {
     }
 
     fn open<M: Message + Default>(&self, kind: &str, what: &str, bytes: &[u8]) -> Result<M, Status> {
-        let refuse = || not_ours(what);
+        let refuse = || if self.has_owner { not_yours(what) } else { not_ours(what) };
         let signed = Signed::decode(bytes).map_err(|_| refuse())?;
         self.mac(kind, &signed.payload).verify_slice(&signed.mac).map_err(|_| refuse())?;
         M::decode(signed.payload.as_slice()).map_err(|_| refuse())
@@ -120,7 +139,7 @@ impl Keys {
 
     /// The kind is signed too, so that one kind of handle cannot be passed off as another.
     fn mac(&self, kind: &str, payload: &[u8]) -> Hmac<Sha256> {
-        let mut mac = self.0.clone();
+        let mut mac = self.mac.clone();
         mac.update(kind.as_bytes());
         mac.update(&[0]);
         mac.update(payload);
@@ -132,6 +151,8 @@ const RESULT: &str = "ResultTickets";
 const PREPARED: &str = "PreparedHandle";
 const SESSION: &str = "SessionCookie";
 const POLL: &str = "PollHandle";
+/// No kind of handle.
+const DERIVED: &str = "derived key";
 
 pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs() as i64)
@@ -139,6 +160,10 @@ pub fn now() -> i64 {
 
 fn not_ours(what: &str) -> Status {
     Status::invalid_argument(format!("the {what} was not made by this server, nor by one with the same signing key"))
+}
+
+fn not_yours(what: &str) -> Status {
+    Status::permission_denied(format!("the {what} is not one that was made for you, with the key of this server"))
 }
 
 fn check_time(what: &str, expires_at: i64) -> Result<(), Status> {
@@ -180,5 +205,12 @@ mod tests {
             assert!(read.is_err() || read.ok() == Some(handles.clone()), "byte {at} changed what the ticket says");
         }
         assert!(keys.read_result_ticket(b"").is_err());
+        let (ann, bob) = (keys.of_principal("ann"), keys.of_principal("bob"));
+        let ticket = ann.result_ticket(&handles);
+        assert!(
+            ann.read_result_ticket(&ticket).is_ok() && keys.of_principal("ann").read_result_ticket(&ticket).is_ok()
+        );
+        assert_eq!(bob.read_result_ticket(&ticket).expect_err("not bob's").code(), tonic::Code::PermissionDenied);
+        assert!(keys.read_result_ticket(&ticket).is_err());
     }
 }

@@ -38,6 +38,10 @@ pub enum GatewayError {
     Memory(Exhausted),
     #[error("this gateway only reads (--read-only)")]
     ReadOnly,
+    #[error("{0} of your statements run already, which is all that may at once: try again")]
+    TooMany(usize),
+    #[error("your statements run in workgroup {0}, in no other")]
+    Workgroup(String),
     #[error("the gateway is stopping")]
     Stopping,
 }
@@ -54,7 +58,8 @@ impl GatewayError {
             Self::Read { source, .. } => source.kind(),
             Self::Ingest(fault) => fault.kind(),
             Self::Memory(_) => Kind::ResourceExhausted,
-            Self::ReadOnly => Kind::PermissionDenied,
+            Self::ReadOnly | Self::Workgroup(_) => Kind::PermissionDenied,
+            Self::TooMany(_) => Kind::ResourceExhausted,
             Self::Stopping => Kind::Unavailable,
         }
     }
@@ -120,6 +125,8 @@ impl GatewayError {
             | Self::Ingest(_)
             | Self::Memory(_)
             | Self::ReadOnly
+            | Self::TooMany(_)
+            | Self::Workgroup(_)
             | Self::Stopping => None,
         }
     }

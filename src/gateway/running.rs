@@ -67,7 +67,9 @@ impl Gateway {
         described: &Described,
         chosen: Chosen,
     ) -> Result<Result<Finished, Chosen>, GatewayError> {
-        let Some(output) = &described.output else { return Ok(Err(Chosen::direct("no output location"))) };
+        let Some(output) = &described.output else {
+            return Ok(Err(Chosen::direct("no output location that the gateway can read")));
+        };
         let expires_at = sweep::now() + self.settings.unload_ttl.as_secs() as i64;
         let prefix = prefix::new(output, expires_at);
         let text = &query.sql[..Statement::of(&query.sql).end];
@@ -135,7 +137,7 @@ impl Gateway {
         let columns: Arc<[Column]> = columns.into();
         let page = page.first(&columns, handle.has_header()).map_err(read_error)?;
         handle.update_count = page.update_count;
-        if page.next_token.is_some() {
+        if page.next_token.is_some() && !outcome.is_client_encrypted {
             handle.rows = self.find_object(&outcome).await.map_err(read_error)?;
             if matches!(handle.rows, Rows::Csv { size, .. } if size >= LARGE_BYTES) {
                 self.large.insert(Key::new(sql, session), ()).await;

@@ -52,7 +52,8 @@ impl Staged {
             .build();
         let Ok(input) = input else { return Ok(()) };
         self.has_table = true;
-        let created = self.clients.glue.create_table().database_name(&self.database).table_input(input).send().await;
+        let create = self.clients.glue.create_table().set_catalog_id(self.clients.catalog_id.clone());
+        let created = create.database_name(&self.database).table_input(input).send().await;
         created.map(drop).map_err(|error| AwsError::new("glue:CreateTable", error))
     }
 }
@@ -60,7 +61,8 @@ impl Staged {
 impl Drop for Staged {
     fn drop(&mut self) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let delete = self.clients.glue.delete_table().database_name(&self.database).name(&self.table);
+        let delete = self.clients.glue.delete_table().set_catalog_id(self.clients.catalog_id.clone());
+        let delete = delete.database_name(&self.database).name(&self.table);
         let delete = self.has_table.then_some(delete);
         let (clients, prefix) = (self.clients.clone(), self.prefix.clone());
         let remove = async move {

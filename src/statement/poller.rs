@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_sdk_athena::types::{QueryExecution, QueryExecutionState};
+use aws_sdk_athena::types::{EncryptionOption, QueryExecution, QueryExecutionState};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -61,6 +61,8 @@ pub struct Outcome {
     pub output_location: Option<String>,
     /// The list of files that an UNLOAD or a CREATE TABLE AS wrote.
     pub manifest_location: Option<String>,
+    /// The result objects are encrypted by Athena itself (CSE_KMS): only its pages can be read.
+    pub is_client_encrypted: bool,
     pub scanned_bytes: i64,
     pub queue_ms: i64,
     pub total_ms: i64,
@@ -92,6 +94,10 @@ impl Outcome {
                 .and_then(|configuration| configuration.output_location())
                 .map(str::to_owned),
             manifest_location: statistics.and_then(|s| s.data_manifest_location()).map(str::to_owned),
+            is_client_encrypted: execution
+                .result_configuration()
+                .and_then(|configuration| configuration.encryption_configuration())
+                .is_some_and(|encryption| *encryption.encryption_option() == EncryptionOption::CseKms),
             scanned_bytes: statistics.and_then(|s| s.data_scanned_in_bytes()).unwrap_or_default(),
             queue_ms: statistics.and_then(|s| s.query_queue_time_in_millis()).unwrap_or_default(),
             total_ms: statistics.and_then(|s| s.total_execution_time_in_millis()).unwrap_or_default(),

@@ -4,6 +4,8 @@ import os
 import re
 import signal
 import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,7 @@ class Process:
             self.process.wait()
             raise RuntimeError(f"{arguments} did not start: {line!r}, see {log}: {Path(log).read_text()[-2000:]}")
         self.ready = line
-        urls = re.findall(r"(?:grpc|http)://[\d.:]+", line)
+        urls = re.findall(r"(?:grpc(?:\+tls)?|http)://[\d.:]+", line)
         self.url, self.endpoint = urls[0], urls[-1]
 
     def stop(self, number=signal.SIGTERM):
@@ -77,6 +79,30 @@ def demo_files(demo):
 def emulator(start, tmp_path_factory):
     """`emulator --demo`, for AWS's own clients."""
     return start("emulator", "--demo", "--data", tmp_path_factory.mktemp("emulator"), "--listen", "127.0.0.1:0")
+
+
+@pytest.fixture(scope="session")
+def moto():
+    """moto's server."""
+    server = subprocess.Popen(
+        [sys.executable, "-c", "from moto.server import main; main(['-H', '127.0.0.1', '-p', '0'])"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in server.stderr:
+        if "Running on" in line:
+            url = line.split()[-1]
+            break
+    else:
+        raise RuntimeError("moto did not start")
+    # It logs every request; nobody reading would stop it when the pipe is full.
+    drain = threading.Thread(target=server.stderr.read, daemon=True)
+    drain.start()
+    yield url
+    server.kill()
+    server.wait()
+    drain.join()
+    server.stderr.close()
 
 
 def aws(endpoint):

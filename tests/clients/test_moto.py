@@ -2,9 +2,6 @@
 
 import concurrent.futures
 import json
-import subprocess
-import sys
-import threading
 import urllib.request
 
 import boto3
@@ -15,29 +12,6 @@ import pyarrow.flight as flight
 from conftest import aws
 from test_pyarrow import statement
 from test_tpch import with_credentials
-
-
-@pytest.fixture(scope="module")
-def moto():
-    server = subprocess.Popen(
-        [sys.executable, "-c", "from moto.server import main; main(['-H', '127.0.0.1', '-p', '0'])"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for line in server.stderr:
-        if "Running on" in line:
-            url = line.split()[-1]
-            break
-    else:
-        raise RuntimeError("moto did not start")
-    # It logs every request; nobody reading would stop it when the pipe is full.
-    drain = threading.Thread(target=server.stderr.read, daemon=True)
-    drain.start()
-    yield url
-    server.kill()
-    server.wait()
-    drain.join()
-    server.stderr.close()
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,7 @@ async fn every_rpc_command_and_action_is_as_the_page_says() {
     }
 
     let actions = rows("Actions");
-    assert_eq!(actions.len(), 13);
+    assert_eq!(actions.len(), 14);
     let listed = client.list_actions(Empty {}).await.expect("a list").into_inner();
     let listed: Vec<String> = listed.map_ok(|action| action.r#type).try_collect().await.expect("actions");
     for row in &actions {

@@ -7,7 +7,7 @@ use arrow_flight::sql::client::FlightSqlServiceClient;
 use athena_flight::aws::Clients;
 use athena_flight::config::embedded;
 use athena_flight::emulator::{Emulator, Settings, demo};
-use athena_flight::flight::{self, Keys};
+use athena_flight::flight::{self, Keys, Serving};
 use athena_flight::gateway::{Gateway, Settings as GatewaySettings};
 use athena_flight::session::Session;
 use futures::TryStreamExt;
@@ -66,8 +66,8 @@ impl Server {
         let gateway = Arc::new(Gateway::new(clients.clone(), session, gateway_settings));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let keys = Keys::random();
-        let listening =
-            flight::serve(listener, Arc::clone(&gateway), keys.clone(), stop.clone()).expect("a bound socket");
+        let listening = flight::serve(listener, Arc::clone(&gateway), keys.clone(), Serving::default(), stop.clone())
+            .expect("a bound socket");
         let gateway_url = format!("http://{}", listening.address);
         Self { clients, gateway, gateway_url, endpoint, keys, stop, _data: data }
     }
@@ -86,7 +86,8 @@ impl Server {
         let session = self.gateway.session.clone();
         let gateway = Arc::new(Gateway::new(self.clients.clone(), session, GatewaySettings::default()));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let listening = flight::serve(listener, gateway, keys, self.stop.clone()).expect("a bound socket");
+        let listening =
+            flight::serve(listener, gateway, keys, Serving::default(), self.stop.clone()).expect("a bound socket");
         format!("http://{}", listening.address)
     }
 

@@ -117,7 +117,7 @@ pub async fn create_table_as(
     let caller = task.caller();
     caller.may("glue:CreateTable", &caller.table(&database, &name.name))?;
     store.put_table(&table).map_err(broken)?;
-    add_partitions(sessions, &table, &written.partitions)?;
+    add_partitions(sessions, task, &table, &written.partitions)?;
     let manifest = manifest(sessions, &format!("{output}-manifest.csv"), &written.files)?;
     Ok(Outcome::counted(written.rows, Some(manifest)))
 }
@@ -155,7 +155,7 @@ pub async fn insert(
     let known = Some((Arc::clone(store), table.clone()));
     let target = Target { folder, layout, columns: columns.clone(), keys, table: known };
     let written = run_assigned(sessions, &planned, target, assigned).await?;
-    add_partitions(sessions, &table, &written.partitions)?;
+    add_partitions(sessions, task, &table, &written.partitions)?;
     let folder = task.folder.trim_end_matches('/');
     let manifest = manifest(sessions, &format!("{folder}/{}-manifest.csv", task.id), &written.files)?;
     let outcome = Outcome::counted(written.rows, Some(manifest));
@@ -475,13 +475,22 @@ fn manifest(sessions: &Sessions, location: &str, files: &[String]) -> Result<Str
 }
 
 /// Puts partitions that are not there yet into the catalog.
-fn add_partitions(sessions: &Sessions, table: &Table, written: &BTreeSet<Vec<String>>) -> Result<(), Failure> {
+fn add_partitions(
+    sessions: &Sessions,
+    task: &Task,
+    table: &Table,
+    written: &BTreeSet<Vec<String>>,
+) -> Result<(), Failure> {
     let mut added = Vec::new();
     for values in written {
         let known = sessions.store.partition(&table.database_name, &table.name, values).map_err(broken)?;
         if known.is_none() {
             added.push(partitions::partition(table, values.clone(), None));
         }
+    }
+    if !added.is_empty() {
+        let caller = task.caller();
+        caller.may("glue:BatchCreatePartition", &caller.table(&table.database_name, &table.name))?;
     }
     sessions.store.put_partitions(&added).map_err(broken)
 }

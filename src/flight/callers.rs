@@ -1,0 +1,134 @@
+//! Who calls, and what serves them: each principal has a server of its own, with its own key, AWS identity and limits, so that
+//! one's tickets, statements, sessions and polls are nothing to another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+use secrecy::SecretString;
+use tonic::metadata::MetadataMap;
+use tonic::{Extensions, Status};
+
+use super::service::FlightSql;
+use super::status;
+use super::ticket::Keys;
+use super::tls::Peer;
+use crate::access::{Rule, Rules};
+use crate::gateway::{Gateway, Limits, Settings};
+use crate::session::Session;
+use crate::signin::mark::{Mark, mark, of_keys};
+use crate::signin::{Credentials, Principal, Refusal, SignIn, SignInOptions};
+
+/// How long a principal that does nothing is remembered.
+const IDLE: Duration = Duration::from_secs(3600);
+/// The session token of a caller's own AWS access key.
+const AWS_SESSION_TOKEN: &str = "x-athena-session-token";
+
+pub struct Callers {
+    /// For those who need not say who they are; its gateway is also what others are made beside.
+    anonymous: Arc<FlightSql>,
+    keys: Keys,
+    sign_in: SignIn,
+    rules: Rules,
+    /// The servers of those who signed in, by who they are and what makes theirs another one.
+    own: Cache<Mark, Arc<FlightSql>>,
+}
+
+impl Callers {
+    pub fn new(gateway: Arc<Gateway>, keys: Keys, options: SignInOptions, rules: Rules) -> Self {
+        let sign_in = SignIn::new(options.clone(), keys.derive("bearer", ""), &gateway.clients);
+        let own = Cache::builder().max_capacity(options.max_principals).time_to_idle(IDLE).build();
+        Self { anonymous: Arc::new(FlightSql::new(gateway, keys.clone())), keys, sign_in, rules, own }
+    }
+
+    /// What serves a call.
+    pub async fn server(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<Arc<FlightSql>, Status> {
+        match self.principal(headers, extensions).await? {
+            None => Ok(Arc::clone(&self.anonymous)),
+            Some(principal) => self.server_of(&principal).await,
+        }
+    }
+
+    /// A token for a caller who has shown who they are; `None` where nobody has to.
+    pub async fn token(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<Option<SecretString>, Status> {
+        let Some(principal) = self.principal(headers, extensions).await? else { return Ok(None) };
+        // Whoever may not work gets no token either.
+        self.server_of(&principal).await?;
+        Ok(Some(self.sign_in.bearer(&principal)))
+    }
+
+    async fn principal(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<Option<Principal>, Status> {
+        let secret = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(SecretString::from);
+        let credentials = Credentials {
+            authorization: secret("authorization"),
+            aws_session_token: secret(AWS_SESSION_TOKEN),
+            certificate: extensions.get::<Peer>().and_then(|peer| peer.0.clone()),
+        };
+        self.sign_in.principal(&credentials).await.map_err(|refusal| status::of_refusal(&refusal))
+    }
+
+    async fn server_of(&self, principal: &Principal) -> Result<Arc<FlightSql>, Status> {
+        let rule = self.rules.of(principal);
+        let is_denied = match rule {
+            Some((_, rule)) => rule.deny,
+            None => self.sign_in.options().deny_unlisted,
+        };
+        if is_denied {
+            tracing::warn!(principal = principal.name, "no rule lets this principal in");
+            return Err(status::of_refusal(&Refusal::Denied));
+        }
+        let make = async {
+            tracing::info!(principal = principal.name, rule = rule.map(|(at, _)| at + 1), "signed in");
+            Arc::new(self.make(principal, rule.map(|(_, rule)| rule)))
+        };
+        Ok(self.own.get_with(self.mark(principal, rule.map(|(at, _)| at)), make).await)
+    }
+
+    fn make(&self, principal: &Principal, rule: Option<&Rule>) -> FlightSql {
+        let base = &self.anonymous.gateway;
+        let none = Rule::default();
+        let rule = rule.unwrap_or(&none);
+        let clients = match &principal.keys {
+            Some(keys) => base.clients.with_keys(keys),
+            None => base.clients.clone(),
+        };
+        let clients = match rule.role(principal) {
+            Some(role) => clients.assuming(role),
+            None => clients,
+        };
+        let or = |own: &Option<String>, server: &Option<String>| own.clone().or_else(|| server.clone());
+        let session = Session {
+            workgroup: or(&rule.workgroup, &base.session.workgroup),
+            catalog: or(&rule.catalog, &base.session.catalog),
+            database: or(&rule.database, &base.session.database),
+            s3_staging_dir: or(&rule.s3_staging_dir, &base.session.s3_staging_dir),
+            ..base.session.clone()
+        };
+        let settings = Settings {
+            read_only: base.is_read_only() || rule.read_only,
+            limits: Limits {
+                workgroup: rule.workgroup.clone(),
+                scan_limit_bytes: rule.scan_limit_bytes,
+                concurrency: rule.concurrency,
+            },
+            ..base.settings.clone()
+        };
+        let gateway = Arc::new(base.beside(clients, session, settings));
+        FlightSql::new(gateway, self.keys.of_principal(&principal.name))
+    }
+
+    /// What tells one server from another: the name, the rule, and the AWS key that was brought.
+    fn mark(&self, principal: &Principal, rule: Option<usize>) -> Mark {
+        let rule = rule.map_or_else(String::new, |at| at.to_string());
+        let keys = principal.keys.as_ref().map(of_keys);
+        let parts = [&*principal.name, &*rule].into_iter().chain(keys.into_iter().flatten());
+        mark(&self.keys.derive("mark", ""), parts)
+    }
+
+    /// Stops what runs for anybody.
+    pub async fn stop(&self) {
+        let own: Vec<_> = self.own.iter().map(|(_, server)| server).collect();
+        let gateways = own.iter().chain([&self.anonymous]).map(|server| server.gateway.stop());
+        futures::future::join_all(gateways).await;
+    }
+}
