@@ -22,6 +22,8 @@ enum Format {
     Toml,
     /// One JSON object
     Json,
+    /// All options there are, without values: the reference page
+    Markdown,
 }
 
 /// Prints the options, secrets hidden, and fails if they do not fit together.
@@ -29,6 +31,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let given = args.options.given();
     let text = match args.format {
         Format::Toml => show::as_toml(&given),
+        Format::Markdown => show::as_markdown(),
         Format::Json => format!("{:#}\n", show::as_json(&given)),
     };
     std::io::stdout().write_all(text.as_bytes())?;

@@ -4,7 +4,7 @@ use super::options::nearest;
 use crate::access::{Rule, Rules};
 use crate::aws::options::role_fault;
 
-const KEYS: [&str; 12] = [
+pub const KEYS: [&str; 12] = [
     "principal",
     "group",
     "deny",

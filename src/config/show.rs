@@ -51,3 +51,47 @@ pub fn as_json(given: &Given) -> Value {
     };
     json!({ "options": OPTIONS.iter().map(option).collect::<Vec<_>>(), "rules": given.rules })
 }
+
+/// All options as the reference page has them.
+pub fn as_markdown() -> String {
+    let mut text = String::new();
+    for section in Section::ALL {
+        let _ = writeln!(
+            text,
+            "### {}\n\n| option | values | default | what it says |\n| --- | --- | --- | --- |",
+            section.title()
+        );
+        for option in OPTIONS.iter().filter(|option| option.section == section) {
+            let values = match option.kind {
+                _ if option.secret => "secret: no flag",
+                Kind::Text => "text",
+                Kind::List => "texts",
+                Kind::Switch => "`true`, `false`",
+                Kind::Number => "number",
+                Kind::Seconds => "seconds",
+                Kind::Size => "size",
+                Kind::Path => "path",
+            };
+            let _ = writeln!(text, "| `{}` | {values} | {} | {} |", option.name, option.default, option.what);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_page_has_every_option_as_it_is() {
+        let page = include_str!("../../docs/configuration.md");
+        assert!(
+            page.contains(&as_markdown()),
+            "put what `athena-flight config --format markdown` prints into the page"
+        );
+        for key in crate::config::rules::KEYS {
+            assert!(page.contains(&format!("| `{key}` |")), "{key}");
+        }
+    }
+}

@@ -81,8 +81,8 @@ impl S3 {
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let target = Target::of(request.uri());
         let creates = *request.method() == Method::PUT && target.key.is_empty() && target.parameters.is_empty();
-        let exists = !target.bucket.starts_with('.') && self.buckets.join(&target.bucket).is_dir();
-        if !target.bucket.is_empty() && !exists && !(creates && !target.bucket.starts_with('.')) {
+        let may_be = !target.bucket.starts_with('.') && (creates || self.buckets.join(&target.bucket).is_dir());
+        if !target.bucket.is_empty() && !may_be {
             return error(StatusCode::NOT_FOUND, "NoSuchBucket", "The specified bucket does not exist");
         }
         // All buckets here are of one account.

@@ -1,5 +1,6 @@
 """Servers for the client tests: the built binary, on free ports, with data folders of its own."""
 
+import base64
 import os
 import re
 import signal
@@ -43,9 +44,19 @@ class Process:
         return code
 
 
+# Secrets that tests gave to servers. At the end no log may have one.
+CANARIES = set()
+
+
+def canary(text):
+    """A secret that must not be seen anywhere."""
+    CANARIES.add(text)
+    return text
+
+
 @pytest.fixture(scope="session")
 def start(tmp_path_factory):
-    """Starts athena-flight with the given arguments; everything started is stopped at the end."""
+    """Starts athena-flight with the given arguments; everything started is stopped at the end, and its log searched."""
     home = tmp_path_factory.mktemp("home")
     started = []
 
@@ -61,6 +72,10 @@ def start(tmp_path_factory):
     for process in started:
         if process.process.poll() is None:
             process.stop(signal.SIGKILL)
+    for log in {process.home / "log" for process in started}:
+        text = log.read_text(errors="replace") if log.exists() else ""
+        seen = [secret for secret in CANARIES if secret in text or base64.b64encode(secret.encode()).decode() in text]
+        assert not seen, f"{log} has {seen}"
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
-from conftest import BINARY
+from conftest import BINARY, canary
 
 ISSUER, AUDIENCE = "https://issuer.example", "athena-flight"
 
@@ -84,7 +84,7 @@ class Provider:
         now = int(time.time())
         all_claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "dora", "groups": ["analysts"], "iat": now, "exp": now + 300}
         all_claims = {name: value for name, value in (all_claims | claims).items() if value is not None}
-        return jwt.encode({"alg": algorithm, "kid": kid}, all_claims, key or self.keys[kid], algorithms=[algorithm])
+        return canary(jwt.encode({"alg": algorithm, "kid": kid}, all_claims, key or self.keys[kid], algorithms=[algorithm]))
 
     def signed_with_the_public_key(self):
         """What a careless server takes: its public key as the secret of a symmetric algorithm."""
@@ -101,11 +101,11 @@ class Provider:
 
 def user(file, name, password, *groups):
     arguments = [BINARY, "user", "add", "--file", file, name] + [f"--groups={','.join(groups)}" for _ in groups[:1]]
-    subprocess.run(arguments, input=password + "\n", text=True, check=True)
+    subprocess.run(arguments, input=canary(password) + "\n", text=True, check=True)
 
 
 def token(file, name, *groups):
     arguments = [BINARY, "token", "add", "--file", file, name] + [f"--groups={','.join(groups)}" for _ in groups[:1]]
-    return subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.strip()
+    return canary(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.strip())
 
 

@@ -1,5 +1,6 @@
 """Every option of connecting to AWS, seen on the wire by every client the gateway makes."""
 
+import functools
 import json
 import os
 import re
@@ -12,10 +13,16 @@ import adbc_driver_manager
 import pytest
 from adbc_driver_flightsql import dbapi
 
-from conftest import BINARY
+from conftest import BINARY, canary
 
 SERVICES = ("athena", "glue", "s3", "sts")
 UNLOAD = {"adbc.flight.sql.rpc.call_header.x-athena-result-path": "unload"}
+
+
+@pytest.fixture(scope="module")
+def start(start):
+    """Everything is logged that can be: the logs are searched for secrets at the end."""
+    return functools.partial(start, ATHENA_FLIGHT_LOG="trace")
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +91,8 @@ def test_region(calls):
 def test_access_key_and_session_token(calls):
     found = calls("--access-key-id", "explicit", ATHENA_FLIGHT_SECRET_ACCESS_KEY="s")
     assert (only(found, "access_key_id"), only(found, "has_session_token")) == ("explicit", False)
-    found = calls("--access-key-id", "explicit", ATHENA_FLIGHT_SECRET_ACCESS_KEY="s", ATHENA_FLIGHT_SESSION_TOKEN="t")
+    found = calls("--access-key-id", "explicit", ATHENA_FLIGHT_SECRET_ACCESS_KEY=canary("planted secret key"),
+                  ATHENA_FLIGHT_SESSION_TOKEN=canary("planted-session-token"))
     assert (only(found, "access_key_id"), only(found, "has_session_token")) == ("explicit", True)
 
 
@@ -107,12 +115,12 @@ def test_credential_process(calls, tmp_path):
 
 def test_role(calls):
     found = calls("--role-arn", "arn:aws:iam::000000000000:role/analyst", "--role-session-name", "me",
-                  "--role-source-identity", "ann", "--role-duration", "1000", ATHENA_FLIGHT_ROLE_EXTERNAL_ID="outside")
+                  "--role-source-identity", "ann", "--role-duration", "1000", ATHENA_FLIGHT_ROLE_EXTERNAL_ID=canary("planted-external-id"))
     [assume] = [call for call in found if call["operation"] == "AssumeRole"]
     assert assume["access_key_id"] == "environment"
     form = dict(pair.split("=") for pair in assume["request"].split("&"))
     assert form["RoleSessionName"] == "me" and form["SourceIdentity"] == "ann"
-    assert form["ExternalId"] == "outside" and form["DurationSeconds"] == "1000"
+    assert form["ExternalId"] == "planted-external-id" and form["DurationSeconds"] == "1000"
     assert only(found, "access_key_id").startswith("ASIA") and only(found, "has_session_token")
 
 

@@ -1,5 +1,6 @@
 """Every way to sign in, from ADBC and pyarrow; what is wrong, expired, tampered with or somebody else's is refused."""
 
+import functools
 import http.server
 import json
 import threading
@@ -14,12 +15,18 @@ from adbc_driver_flightsql import DatabaseOptions, dbapi
 from joserfc.jwk import RSAKey
 
 import identity
-from conftest import aws
+from conftest import aws, canary
 from identity import AUDIENCE, ISSUER, Authority, Provider
 from wire import any_of, command, cookie_jar, field, parse, statement
 
 # GetSchema's come as OSError.
 REFUSED = (fl.FlightUnauthenticatedError, fl.FlightUnauthorizedError, OSError)
+
+
+@pytest.fixture(scope="module")
+def start(start):
+    """Everything is logged that can be: the logs are searched for secrets at the end."""
+    return functools.partial(start, ATHENA_FLIGHT_LOG="trace")
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +108,7 @@ def bearer(server, name):
     with fl.connect(server.url) as client:
         key, value = client.authenticate_basic_token(name, f"{name}'s password")
         assert key == b"authorization"
-        return value.decode().removeprefix("Bearer ")
+        return canary(value.decode().removeprefix("Bearer "))
 
 
 def run(server, options, sql="select 1 as one"):
@@ -329,8 +336,8 @@ def test_tls_and_client_certificates(start, tmp_path):
 def test_a_callers_own_aws_key(start, tmp_path):
     document = tmp_path / "behaviour.json"
     document.write_text(json.dumps({"verify_signatures": True, "credentials": [
-        {"access_key_id": "gateway", "secret_access_key": "gateway's secret"},
-        {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "caller's secret"},
+        {"access_key_id": "gateway", "secret_access_key": canary("gateway's secret")},
+        {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": canary("caller's secret")},
     ]}))
     endpoint = start("emulator", "--demo", "--demo-scale", "0.001", "--data", tmp_path / "data", "--listen", "127.0.0.1:0",
                      "--behaviour", document, home=tmp_path)
@@ -346,8 +353,8 @@ def test_a_callers_own_aws_key(start, tmp_path):
     sts = boto3.client("sts", **aws(endpoint.endpoint) | {
         "aws_access_key_id": caller["username"], "aws_secret_access_key": caller["password"]})
     given = sts.assume_role(RoleArn="arn:aws:iam::000000000000:role/x", RoleSessionName="me")["Credentials"]
-    session = {"username": given["AccessKeyId"], "password": given["SecretAccessKey"],
-               "adbc.flight.sql.rpc.call_header.x-athena-session-token": given["SessionToken"]}
+    session = {"username": given["AccessKeyId"], "password": canary(given["SecretAccessKey"]),
+               "adbc.flight.sql.rpc.call_header.x-athena-session-token": canary(given["SessionToken"])}
     assert adbc(server, **session) == [(1,)]
     with pytest.raises(adbc_driver_manager.Error, match="UNAUTHENTICATED"):
         adbc(server, **{name: value for name, value in session.items() if name in ("username", "password")})
