@@ -28,6 +28,9 @@ pub struct Rule {
     pub catalog: Option<String>,
     pub database: Option<String>,
     pub s3_staging_dir: Option<String>,
+    /// The only catalogs and databases that they see; with them, only queries are run.
+    pub catalogs: Vec<String>,
+    pub schemas: Vec<String>,
     pub read_only: bool,
     /// Most bytes that one of their statements may read.
     pub scan_limit_bytes: Option<u64>,

@@ -6,6 +6,7 @@
 mod athena;
 mod glue;
 pub mod pattern;
+mod scope;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use moka::future::Cache;
 
 use crate::aws::{AwsError, Clients};
 use crate::types::AthenaType;
+pub use scope::Scope;
 
 /// Athena's name for the account's Glue catalog.
 pub const GLUE_CATALOG: &str = "AwsDataCatalog";
@@ -78,15 +80,18 @@ impl TableKind {
 
 pub struct Catalog {
     clients: Clients,
+    /// All that is to be seen, where it is not everything.
+    scope: Option<Scope>,
     catalogs: Cache<(), Arc<Vec<String>>>,
     databases: Cache<String, Arc<Vec<Database>>>,
     tables: Cache<(String, String), Arc<Vec<Table>>>,
 }
 
 impl Catalog {
-    pub fn new(clients: Clients) -> Self {
+    pub fn new(clients: Clients, scope: Option<Scope>) -> Self {
         Self {
             clients,
+            scope,
             catalogs: Cache::builder().max_capacity(1).time_to_live(MAX_AGE).build(),
             databases: Cache::builder().max_capacity(1000).time_to_live(MAX_AGE).build(),
             tables: Cache::builder()
@@ -99,7 +104,11 @@ impl Catalog {
 
     /// Names of all data catalogs.
     pub async fn catalogs(&self) -> Result<Arc<Vec<String>>, Arc<AwsError>> {
-        let list = async { athena::catalogs(&self.clients).await.map(Arc::new) };
+        let list = async {
+            let mut catalogs = athena::catalogs(&self.clients).await?;
+            catalogs.retain(|name| self.scope.as_ref().is_none_or(|scope| scope.has_catalog(name)));
+            Ok(Arc::new(catalogs))
+        };
         self.catalogs.try_get_with((), list).await
     }
 
@@ -111,6 +120,7 @@ impl Catalog {
             } else {
                 athena::databases(&self.clients, catalog).await?
             };
+            databases.retain(|database| self.sees(catalog, &database.name));
             databases.sort_by(|a, b| a.name.cmp(&b.name));
             Ok(Arc::new(databases))
         };
@@ -120,6 +130,9 @@ impl Catalog {
     /// Tables of a database with their columns, by name.
     pub async fn tables(&self, catalog: &str, database: &str) -> Result<Arc<Vec<Table>>, Arc<AwsError>> {
         let list = async {
+            if !self.sees(catalog, database) {
+                return Ok(Arc::default());
+            }
             let mut tables = if is_glue(catalog) {
                 glue::tables(&self.clients, database).await?
             } else {
@@ -134,6 +147,10 @@ impl Catalog {
     /// A table of Glue's as it is now; `None` if there is none.
     pub async fn find_table(&self, database: &str, table: &str) -> Result<Option<Table>, AwsError> {
         glue::find_table(&self.clients, database, table).await
+    }
+
+    fn sees(&self, catalog: &str, database: &str) -> bool {
+        self.scope.as_ref().is_none_or(|scope| scope.has(catalog, database))
     }
 
     /// Forgets all listings.

@@ -3,6 +3,8 @@
 //! | module | says |
 //! | --- | --- |
 //! | [`request`] | a statement, the values for its parameters, and who is told how far it is |
+//! | [`settings`] | what it is told once, and limits |
+//! | [`describing`] | a statement before it runs: columns, tables |
 //! | [`running`] | a statement run to its end, on the path that suits it |
 //! | [`handle`] | what is known of it then |
 //! | [`reading`] | its rows |
@@ -10,19 +12,19 @@
 //! | [`streams`] | the rows that are being sent, so that they can be cancelled |
 //! | [`error`] | what can go wrong |
 
+mod describing;
 mod error;
 mod handle;
 mod ingesting;
 mod reading;
 mod request;
 mod running;
+mod settings;
 mod streams;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::AsArray;
-use arrow::datatypes::SchemaRef;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use moka::future::Cache;
 use tokio::sync::{Semaphore, watch};
@@ -33,19 +35,19 @@ use crate::aws::Clients;
 use crate::catalog::Catalog;
 use crate::results::budget::Budget;
 use crate::results::pages::FirstPage;
-use crate::results::path::{self, Chosen, Described};
+use crate::results::path::{Chosen, Described};
 use crate::results::unload::{prefix, sweep};
 use crate::session::Session;
-use crate::statement::bind::{self, Bound};
+use crate::statement::bind::Bound;
 use crate::statement::stop::stop;
-use crate::statement::{Class, Poller, QueryId, Statement, describe, submit};
-use crate::types::column::schema;
+use crate::statement::{Class, Poller, QueryId, Statement};
 use streams::Streams;
 
 pub use error::GatewayError;
 pub use handle::{Finished, ResultHandle, Rows};
 pub use reading::Batches;
 pub use request::{Phase, Request};
+pub use settings::{DEFAULT_MEMORY_LIMIT, DEFAULT_UNLOAD_TTL, Limits, Settings};
 
 /// First pages kept between GetFlightInfo and DoGet, in bytes and in time.
 const FIRST_PAGES_BYTES: u64 = 64 << 20;
@@ -60,45 +62,6 @@ const LARGE_AGE: Duration = Duration::from_secs(24 * 3600);
 const ROWS_AT_ONCE: usize = 4;
 /// Bytes that a query's text costs in a cache beyond its own.
 const KEY_BYTES: usize = 512;
-
-/// What a gateway is told once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Memory for reading results, in bytes, for all streams together.
-    pub memory_limit: usize,
-    /// How long the files of an UNLOAD stay.
-    pub unload_ttl: Duration,
-    /// Whether everything but reading is refused.
-    pub read_only: bool,
-    pub limits: Limits,
-}
-
-/// What whoever it works for may not go beyond, whatever they ask for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// The only workgroup.
-    pub workgroup: Option<String>,
-    /// Most bytes that a statement may read.
-    pub scan_limit_bytes: Option<u64>,
-    /// Statements that run at once.
-    pub concurrency: Option<usize>,
-}
-
-/// Memory for reading results unless told otherwise.
-pub const DEFAULT_MEMORY_LIMIT: usize = 256 << 20;
-/// How long the files of an UNLOAD stay unless told otherwise.
-pub const DEFAULT_UNLOAD_TTL: Duration = Duration::from_secs(24 * 3600);
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            memory_limit: DEFAULT_MEMORY_LIMIT,
-            unload_ttl: DEFAULT_UNLOAD_TTL,
-            read_only: false,
-            limits: Limits::default(),
-        }
-    }
-}
 
 /// Expired files of UNLOADs are looked for several times in their life, within these bounds.
 const SWEEPS_PER_LIFE: u32 = 4;
@@ -164,7 +127,7 @@ impl Gateway {
         let sweeping = tokio::spawn(sweep::run(clients.clone(), outputs.clone(), every));
         Self {
             poller: Poller::start(clients.clone()),
-            catalog: Catalog::new(clients.clone()),
+            catalog: Catalog::new(clients.clone(), settings.limits.scope.clone()),
             clients,
             session,
             budget,
@@ -211,6 +174,7 @@ impl Gateway {
         if statement.may_write {
             self.may_write()?;
         }
+        self.check_scope(request.session, request.sql, statement.class).await?;
         match request.rows {
             [] => self.run_once(request, statement, &[]).await,
             [values] => self.run_once(request, statement, values).await,
@@ -231,26 +195,14 @@ impl Gateway {
         GatewayError::TooMany(self.settings.limits.concurrency.unwrap_or_default())
     }
 
-    /// A session within the limits. What is beyond them by a number is cut, by a name refused.
-    pub fn limited(&self, mut session: Session) -> Result<Session, GatewayError> {
-        let Limits { workgroup, scan_limit_bytes, .. } = &self.settings.limits;
-        if workgroup.is_some() && session.workgroup != *workgroup {
-            return Err(GatewayError::Workgroup(workgroup.clone().unwrap_or_default()));
-        }
-        if let Some(limit) = scan_limit_bytes {
-            session.scan_limit_bytes = Some(session.scan_limit_bytes.map_or(*limit, |asked| asked.min(*limit)));
-        }
-        Ok(session)
-    }
-
     /// Whether more than reading is allowed.
     fn may_write(&self) -> Result<(), GatewayError> {
-        if self.settings.read_only { Err(GatewayError::ReadOnly) } else { Ok(()) }
+        if self.is_read_only() { Err(GatewayError::ReadOnly) } else { Ok(()) }
     }
 
     /// Whether only reading is allowed.
     pub fn is_read_only(&self) -> bool {
-        self.settings.read_only
+        self.settings.read_only || self.settings.limits.scope.is_some()
     }
 
     async fn run_once(
@@ -272,67 +224,6 @@ impl Gateway {
             self.described.invalidate_all();
         }
         Ok(finished)
-    }
-
-    /// The schema of a query that is not run; `None` for statements whose columns are known only when they ran.
-    pub async fn describe(&self, session: &Session, sql: &str) -> Result<Option<SchemaRef>, GatewayError> {
-        let statement = told_apart(sql)?;
-        if statement.class != Class::Query {
-            return Ok(None);
-        }
-        let described = match self.described(session, sql).await {
-            Err(error) if statement.placeholders > 0 && error.may_be_about_values() => {
-                tracing::debug!(%error, "columns are known only with values");
-                None
-            }
-            described => described?.filter(|described| !described.depends_on_values()),
-        };
-        Ok(described.map(|described| {
-            let chosen = path::choose(session.result_path, &statement, Some(&described), false);
-            schema(&chosen.columns(&described.columns))
-        }))
-    }
-
-    /// What EXPLAIN says about a query; `None` where its answer cannot be read.
-    async fn described(&self, session: &Session, sql: &str) -> Result<Option<Arc<Described>>, GatewayError> {
-        let described = self.described.try_get_with(Key::new(sql, session), self.explain(session, sql)).await;
-        described.map_err(|error| error.as_ref().clone())
-    }
-
-    async fn explain(&self, session: &Session, sql: &str) -> Result<Option<Arc<Described>>, GatewayError> {
-        let text = describe::explain(&bind::without_values(sql));
-        if text.len() > submit::MAX_STATEMENT_BYTES {
-            return Err(GatewayError::TooLong(sql.len()));
-        }
-        let chosen = Chosen::direct("EXPLAIN");
-        // What the caller allows its statement is not meant for this one.
-        let place = session.place();
-        let request = Request { session: &place, sql: &text, rows: &[], phase: None };
-        let finished = self.run_direct(request, &Bound::text(&*text), None, chosen).await;
-        let finished = finished.map_err(GatewayError::about_query)?;
-        let mut lines = String::new();
-        for handle in finished.endpoints.iter().flatten() {
-            let (_, mut batches) = self.rows(handle).await?;
-            while let Some(batch) = batches.try_next().await? {
-                let texts = batch.columns().first().and_then(|column| column.as_string_opt::<i32>());
-                for line in texts.into_iter().flatten().flatten() {
-                    lines.push_str(line);
-                    lines.push('\n');
-                }
-            }
-        }
-        match describe::columns(&lines) {
-            Ok(columns) => {
-                let output = finished.outcome.output_location.as_deref().and_then(prefix::output_of);
-                let output = output.filter(|_| !finished.outcome.is_client_encrypted);
-                Ok(Some(Arc::new(Described::new(columns, output.map(str::to_owned)))))
-            }
-            // The statement is sound, only its plan is written in a way we cannot read: it can still be run.
-            Err(unreadable) => {
-                tracing::warn!(query_id = finished.outcome.id.as_str(), error = %unreadable, "plan without a schema");
-                Ok(None)
-            }
-        }
     }
 
     /// Stops a query that runs, or the sending of its rows. Gives whether there was anything to stop.

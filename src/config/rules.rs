@@ -4,7 +4,7 @@ use super::options::nearest;
 use crate::access::{Rule, Rules};
 use crate::aws::options::role_fault;
 
-pub const KEYS: [&str; 12] = [
+pub const KEYS: [&str; 14] = [
     "principal",
     "group",
     "deny",
@@ -14,6 +14,8 @@ pub const KEYS: [&str; 12] = [
     "catalog",
     "database",
     "s3-staging-dir",
+    "catalogs",
+    "schemas",
     "read-only",
     "scan-limit-bytes",
     "concurrency",

@@ -14,6 +14,7 @@ use super::status;
 use super::ticket::Keys;
 use super::tls::Peer;
 use crate::access::{Rule, Rules};
+use crate::catalog::Scope;
 use crate::gateway::{Gateway, Limits, Settings};
 use crate::session::Session;
 use crate::signin::mark::{Mark, mark, of_keys};
@@ -110,6 +111,7 @@ impl Callers {
                 workgroup: rule.workgroup.clone(),
                 scan_limit_bytes: rule.scan_limit_bytes,
                 concurrency: rule.concurrency,
+                scope: Scope::new(&rule.catalogs, &rule.schemas),
             },
             ..base.settings.clone()
         };

@@ -36,12 +36,20 @@ pub enum GatewayError {
     Ingest(IngestFault),
     #[error("{0}")]
     Memory(Exhausted),
-    #[error("this gateway only reads (--read-only)")]
+    #[error("this gateway only reads for you (--read-only, or a rule)")]
     ReadOnly,
     #[error("{0} of your statements run already, which is all that may at once: try again")]
     TooMany(usize),
     #[error("your statements run in workgroup {0}, in no other")]
     Workgroup(String),
+    #[error(
+        "you may run queries (SELECT, WITH, VALUES, TABLE) of some databases: whether others are meant cannot be told of this statement"
+    )]
+    OnlyQueries,
+    #[error("you may not read {0}")]
+    OutOfScope(String),
+    #[error("which tables the query reads cannot be told, so it is not run: {0}")]
+    Unscoped(String),
     #[error("the gateway is stopping")]
     Stopping,
 }
@@ -58,7 +66,9 @@ impl GatewayError {
             Self::Read { source, .. } => source.kind(),
             Self::Ingest(fault) => fault.kind(),
             Self::Memory(_) => Kind::ResourceExhausted,
-            Self::ReadOnly | Self::Workgroup(_) => Kind::PermissionDenied,
+            Self::ReadOnly | Self::Workgroup(_) | Self::OnlyQueries | Self::OutOfScope(_) | Self::Unscoped(_) => {
+                Kind::PermissionDenied
+            }
             Self::TooMany(_) => Kind::ResourceExhausted,
             Self::Stopping => Kind::Unavailable,
         }
@@ -127,6 +137,9 @@ impl GatewayError {
             | Self::ReadOnly
             | Self::TooMany(_)
             | Self::Workgroup(_)
+            | Self::OnlyQueries
+            | Self::OutOfScope(_)
+            | Self::Unscoped(_)
             | Self::Stopping => None,
         }
     }

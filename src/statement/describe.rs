@@ -14,9 +14,37 @@ pub fn explain(sql: &str) -> String {
     format!("{PREFIX}{sql}")
 }
 
+/// The same for the tables that a query reads.
+const IO_PREFIX: &str = "EXPLAIN (TYPE IO, FORMAT JSON)\n";
+
+/// The statement that asks which tables a query reads, views taken apart.
+pub fn explain_io(sql: &str) -> String {
+    format!("{IO_PREFIX}{sql}")
+}
+
+/// A table that a query reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadTable {
+    pub catalog: String,
+    pub schema: String,
+}
+
+/// The tables of an [`explain_io`]'s answer. What cannot be read is an error: none would mean that all is well.
+pub fn tables(lines: &str) -> Result<Vec<ReadTable>, PlanUnreadable> {
+    let plan: Value = serde_json::from_str(lines).map_err(|error| PlanUnreadable::NotJson(error.to_string()))?;
+    let infos = plan["inputTableColumnInfos"].as_array().ok_or(PlanUnreadable::NoTables)?;
+    let table = |info: &Value| {
+        let (catalog, schema) = (&info["table"]["catalog"], &info["table"]["schemaTable"]["schema"]);
+        let table = catalog.as_str().zip(schema.as_str());
+        let table = table.map(|(catalog, schema)| ReadTable { catalog: catalog.to_owned(), schema: schema.to_owned() });
+        table.ok_or(PlanUnreadable::NoTables)
+    };
+    infos.iter().map(table).collect()
+}
+
 /// A complaint about [`explain`]'s statement as one about the query in it: places one line up, quotes without the prefix.
 pub fn about_query(complaint: &str) -> String {
-    lines_up(&complaint.replace(PREFIX, ""), 1)
+    lines_up(&complaint.replace(PREFIX, "").replace(IO_PREFIX, ""), 1)
 }
 
 /// A complaint about a statement with a query in it as one about the query, which has so many lines before it.
@@ -42,6 +70,8 @@ pub fn lines_up(complaint: &str, before: u64) -> String {
 pub enum PlanUnreadable {
     #[error("EXPLAIN did not answer with JSON: {0}")]
     NotJson(String),
+    #[error("the plan does not name its tables")]
+    NoTables,
     #[error("the plan has no Output node with columns")]
     NoOutput,
     #[error("the plan names {names} columns and gives {types} types")]
@@ -103,6 +133,16 @@ mod tests {
         let expected = Ok(vec!["a: bigint".to_owned(), "_col1: decimal(12,2)".to_owned()]);
         assert_eq!(shown(&node), expected);
         assert_eq!(shown(&format!("{{\"0\": {node}}}\n")), expected);
+    }
+
+    #[test]
+    fn tables_are_named_or_the_plan_is_unreadable() {
+        let info = r#"{"table": {"catalog": "awsdatacatalog", "schemaTable": {"schema": "tpch", "table": "nation"}}}"#;
+        let read = tables(&format!(r#"{{"inputTableColumnInfos": [{info}], "estimate": {{}}}}"#)).expect("readable");
+        assert_eq!(read, [ReadTable { catalog: "awsdatacatalog".into(), schema: "tpch".into() }]);
+        for unreadable in ["", "{}", r#"{"inputTableColumnInfos": [{}]}"#, r#"{"inputTableColumnInfos": 1}"#] {
+            assert!(tables(unreadable).is_err(), "{unreadable}");
+        }
     }
 
     #[test]

@@ -70,6 +70,10 @@ principal = "mallory"
 deny = true
 
 [[rules]]
+principal = "fenced"
+schemas = ["tpc*"]
+
+[[rules]]
 group = "analysts"
 role-arn = "arn:aws:iam::000000000000:role/analyst"
 database = "tpch"
@@ -78,7 +82,7 @@ database = "tpch"
 
 @pytest.fixture(scope="module")
 def server(start, folder, provider, tokens):
-    for name in ("ann", "bob", "reader", "single", "mallory"):
+    for name in ("ann", "bob", "reader", "single", "mallory", "fenced"):
         identity.user(folder / "users", name, f"{name}'s password")
     config = folder / "athena-flight.toml"
     config.write_text(CONFIG.format(folder=folder, issuer=ISSUER, audience=AUDIENCE))
@@ -260,6 +264,30 @@ def test_rules(server, provider, tokens):
     assert any("RoleSessionName=dora%40example.com" in text and "SourceIdentity=dora%40example.com" in text for text in assumed)
     keys = {call["access_key_id"] for call in calls(server, "athena", "StartQueryExecution")}
     assert any(key.startswith("ASIA") for key in keys)
+
+
+def test_only_some_schemas(server):
+    for sql in ("create database hidden", "create table hidden.t as select 1 as a",
+                "create view tpch.peek as select * from hidden.t"):
+        adbc(server, sql, **password("ann"))
+    fenced = password("fenced")
+    assert adbc(server, "select count(*) from tpch.nation", **fenced) == [(25,)]
+    assert adbc(server, "with x as (select 1 as a) select * from x", **fenced) == [(1,)]
+    for sql in ("select * from hidden.t", "select (select max(a) from hidden.t) from tpch.region", "select * from tpch.peek",
+                "with x as (select * from hidden.t) select count(*) from tpch.nation, x", 'table "hidden"."t"',
+                "select a /* from tpch */ from HIDDEN . t"):
+        with pytest.raises(adbc_driver_manager.Error, match="you may not read awsdatacatalog.hidden"):
+            adbc(server, sql, **fenced)
+    for sql in ("show tables in hidden", "describe hidden.t", "explain select * from hidden.t"):
+        with pytest.raises(adbc_driver_manager.Error, match="cannot be told of this statement"):
+            adbc(server, sql, **fenced)
+    for sql in ("create table tpch.x as select * from hidden.t", "prepare p from select * from hidden.t", "drop table hidden.t"):
+        with pytest.raises(adbc_driver_manager.Error, match="only reads"):
+            adbc(server, sql, **fenced)
+    with dbapi.connect(server.url, db_kwargs=fenced, autocommit=True) as connection:
+        objects = connection.adbc_get_objects(depth="db_schemas").read_all().to_pylist()
+        schemas = [schema["db_schema_name"] for catalog in objects for schema in catalog["catalog_db_schemas"]]
+        assert schemas == ["tpch"]
 
 
 def test_concurrency_of_a_principal(server):

@@ -1,0 +1,98 @@
+//! What a query is before it runs: its columns, and the tables it reads, from EXPLAIN.
+
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use arrow::datatypes::SchemaRef;
+use futures::TryStreamExt;
+
+use super::{Finished, Gateway, GatewayError, Key, Request, told_apart};
+use crate::results::path::{self, Chosen, Described};
+use crate::results::unload::prefix;
+use crate::session::Session;
+use crate::statement::bind::{self, Bound};
+use crate::statement::{Class, describe, submit};
+use crate::types::column::schema;
+
+impl Gateway {
+    /// The schema of a query that is not run; `None` for statements whose columns are known only when they ran.
+    pub async fn describe(&self, session: &Session, sql: &str) -> Result<Option<SchemaRef>, GatewayError> {
+        let statement = told_apart(sql)?;
+        if statement.class != Class::Query {
+            return Ok(None);
+        }
+        self.check_scope(session, sql, statement.class).await?;
+        let described = match self.described(session, sql).await {
+            Err(error) if statement.placeholders > 0 && error.may_be_about_values() => {
+                tracing::debug!(%error, "columns are known only with values");
+                None
+            }
+            described => described?.filter(|described| !described.depends_on_values()),
+        };
+        Ok(described.map(|described| {
+            let chosen = path::choose(session.result_path, &statement, Some(&described), false);
+            schema(&chosen.columns(&described.columns))
+        }))
+    }
+
+    /// What EXPLAIN says about a query; `None` where its answer cannot be read.
+    pub(super) async fn described(&self, session: &Session, sql: &str) -> Result<Option<Arc<Described>>, GatewayError> {
+        let described = self.described.try_get_with(Key::new(sql, session), self.explain(session, sql)).await;
+        described.map_err(|error| error.as_ref().clone())
+    }
+
+    async fn explain(&self, session: &Session, sql: &str) -> Result<Option<Arc<Described>>, GatewayError> {
+        let (finished, lines) = self.plan(session, describe::explain(&bind::without_values(sql)), sql).await?;
+        match describe::columns(&lines) {
+            Ok(columns) => {
+                let output = finished.outcome.output_location.as_deref().and_then(prefix::output_of);
+                let output = output.filter(|_| !finished.outcome.is_client_encrypted);
+                Ok(Some(Arc::new(Described::new(columns, output.map(str::to_owned)))))
+            }
+            // The statement is sound, only its plan is written in a way we cannot read: it can still be run.
+            Err(unreadable) => {
+                tracing::warn!(query_id = finished.outcome.id.as_str(), error = %unreadable, "plan without a schema");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Refuses a query that reads what is not to be seen. Athena says which tables it is about: reading SQL for that is for
+    /// those who can be talked around.
+    pub(super) async fn check_scope(&self, session: &Session, sql: &str, class: Class) -> Result<(), GatewayError> {
+        let Some(scope) = &self.settings.limits.scope else { return Ok(()) };
+        if class != Class::Query {
+            return Err(GatewayError::OnlyQueries);
+        }
+        let (_, lines) = self.plan(session, describe::explain_io(&bind::without_values(sql)), sql).await?;
+        let tables = describe::tables(&lines).map_err(|why| GatewayError::Unscoped(why.to_string()))?;
+        match tables.iter().find(|table| !scope.has(&table.catalog, &table.schema)) {
+            Some(table) => Err(GatewayError::OutOfScope(format!("{}.{}", table.catalog, table.schema))),
+            None => Ok(()),
+        }
+    }
+
+    /// The lines that an EXPLAIN of a query answers with.
+    async fn plan(&self, session: &Session, text: String, sql: &str) -> Result<(Finished, String), GatewayError> {
+        if text.len() > submit::MAX_STATEMENT_BYTES {
+            return Err(GatewayError::TooLong(sql.len()));
+        }
+        // What the caller allows its statement is not meant for this one.
+        let place = session.place();
+        let request = Request { session: &place, sql: &text, rows: &[], phase: None };
+        let finished = self.run_direct(request, &Bound::text(&*text), None, Chosen::direct("EXPLAIN")).await;
+        let finished = finished.map_err(GatewayError::about_query)?;
+        let mut lines = String::new();
+        for handle in finished.endpoints.iter().flatten() {
+            let (_, mut batches) = self.rows(handle).await?;
+            while let Some(batch) = batches.try_next().await? {
+                let texts = batch.columns().first().and_then(|column| column.as_string_opt::<i32>());
+                for line in texts.into_iter().flatten().flatten() {
+                    lines.push_str(line);
+                    lines.push('\n');
+                }
+            }
+        }
+        Ok((finished, lines))
+    }
+}

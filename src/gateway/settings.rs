@@ -1,0 +1,62 @@
+//! What a gateway is told once, and what nobody may go beyond.
+
+use std::time::Duration;
+
+use super::{Gateway, GatewayError};
+use crate::catalog::Scope;
+use crate::session::Session;
+
+/// What a gateway is told once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Memory for reading results, in bytes, for all streams together.
+    pub memory_limit: usize,
+    /// How long the files of an UNLOAD stay.
+    pub unload_ttl: Duration,
+    /// Whether everything but reading is refused.
+    pub read_only: bool,
+    pub limits: Limits,
+}
+
+/// What whoever it works for may not go beyond, whatever they ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The only workgroup.
+    pub workgroup: Option<String>,
+    /// Most bytes that a statement may read.
+    pub scan_limit_bytes: Option<u64>,
+    /// Statements that run at once.
+    pub concurrency: Option<usize>,
+    /// The only catalogs and databases; with them, only queries are run.
+    pub scope: Option<Scope>,
+}
+
+/// Memory for reading results unless told otherwise.
+pub const DEFAULT_MEMORY_LIMIT: usize = 256 << 20;
+/// How long the files of an UNLOAD stay unless told otherwise.
+pub const DEFAULT_UNLOAD_TTL: Duration = Duration::from_secs(24 * 3600);
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            memory_limit: DEFAULT_MEMORY_LIMIT,
+            unload_ttl: DEFAULT_UNLOAD_TTL,
+            read_only: false,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Gateway {
+    /// A session within the limits. What is beyond them by a number is cut, by a name refused.
+    pub fn limited(&self, mut session: Session) -> Result<Session, GatewayError> {
+        let Limits { workgroup, scan_limit_bytes, .. } = &self.settings.limits;
+        if workgroup.is_some() && session.workgroup != *workgroup {
+            return Err(GatewayError::Workgroup(workgroup.clone().unwrap_or_default()));
+        }
+        if let Some(limit) = scan_limit_bytes {
+            session.scan_limit_bytes = Some(session.scan_limit_bytes.map_or(*limit, |asked| asked.min(*limit)));
+        }
+        Ok(session)
+    }
+}
