@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod connection;
 #[cfg(feature = "emulator")]
 mod emulator;
 mod options;

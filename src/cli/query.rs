@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::{FlightInfo, Ticket};
 use clap::ValueEnum;
 use futures::TryStreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint};
 
+use super::connection::Connection;
 use super::options::OptionArgs;
 use super::{source, stop_on_signal};
 use crate::telemetry;
@@ -26,9 +25,11 @@ pub struct Args {
     /// How rows are printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Gateway to ask, as grpc://127.0.0.1:31337; without it one is started in this process
+    /// Gateway to ask, as grpc://127.0.0.1:31337 or grpc+tls://HOST:PORT; without it one is started in this process
     #[arg(long, env = "ATHENA_FLIGHT_URL")]
     url: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
     #[command(flatten)]
     options: OptionArgs<false>,
 }
@@ -66,7 +67,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     let result = tokio::select! {
-        result = statement(&url, &args.sql, args.format) => result,
+        result = statement(&url, &args.connection, &args.sql, args.format) => result,
         // Dropping the call stops the query.
         () = interrupted.cancelled() => Err(anyhow::anyhow!("interrupted: the query is stopped")),
     };
@@ -77,10 +78,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     result
 }
 
-async fn statement(url: &str, sql: &str, format: Format) -> anyhow::Result<()> {
+async fn statement(url: &str, connection: &Connection, sql: &str, format: Format) -> anyhow::Result<()> {
     let started = Instant::now();
     let progress = progress();
-    let mut client = connect(url).await?;
+    let mut client = connection.open(url).await?;
     progress.set_message("running");
     let info = client.execute(sql.to_owned(), None).await.map_err(without_debug)?;
     let schema: SchemaRef = std::sync::Arc::new(info.clone().try_decode_schema().context("the answer has no schema")?);
@@ -112,20 +113,8 @@ fn tickets(info: &FlightInfo) -> Vec<Ticket> {
     info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.clone()).collect()
 }
 
-async fn connect(url: &str) -> anyhow::Result<FlightSqlServiceClient<Channel>> {
-    let address = match url.split_once("://") {
-        Some(("grpc" | "grpc+tcp" | "http", address)) => address,
-        _ => anyhow::bail!("--url {url:?} is not grpc://HOST:PORT"),
-    };
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))?.connect_timeout(Duration::from_secs(10));
-    let channel = endpoint.connect().await.with_context(|| format!("no gateway answers at {url}"))?;
-    let client =
-        arrow_flight::flight_service_client::FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX);
-    Ok(FlightSqlServiceClient::new_from_inner(client))
-}
-
 /// The server's words, without the wrapping that Flight's client puts around them.
-fn without_debug(error: arrow_flight::error::FlightError) -> anyhow::Error {
+pub fn without_debug(error: arrow_flight::error::FlightError) -> anyhow::Error {
     match error {
         arrow_flight::error::FlightError::Tonic(status) => anyhow::anyhow!("{}", status.message()),
         other => other.into(),

@@ -61,6 +61,8 @@ def test_command(command, demo, start, tmp_path):
     assert program == "athena-flight"
     arguments = [re.sub(r"^DIR(?=/|$)", str(tmp_path / "DIR"), argument) for argument in arguments]
     arguments = [argument.replace("127.0.0.1:31337", demo.url.removeprefix("grpc://")) for argument in arguments]
+    if "--users-file" in arguments:
+        identity.user(tmp_path / "DIR" / "users", "ann", "password of ann")
     if arguments[0] in ("serve", "emulator"):
         (tmp_path / ".aws").mkdir()
         (tmp_path / ".aws" / "config").write_text("[profile analytics]\nregion = eu-central-1\n")

@@ -3,6 +3,8 @@
 import functools
 import http.server
 import json
+import os
+import subprocess
 import threading
 import time
 import urllib.request
@@ -15,7 +17,7 @@ from adbc_driver_flightsql import DatabaseOptions, dbapi
 from joserfc.jwk import RSAKey
 
 import identity
-from conftest import aws, canary
+from conftest import BINARY, aws, canary
 from identity import AUDIENCE, ISSUER, Authority, Provider
 from wire import any_of, command, cookie_jar, field, parse, statement
 
@@ -361,6 +363,26 @@ def test_tls_and_client_certificates(start, tmp_path):
     assert connect(carol) == [(1,)]
 
 
+def test_the_shell(start, server, folder, tmp_path, tokens):
+    """`athena-flight query --url`, by password, by token, and over TLS."""
+
+    def query(url, *arguments, **environment):
+        command = [BINARY, "query", "--url", url, "--format", "csv", *arguments, "select 1 as one"]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, timeout=60)
+        return done.stdout if done.returncode == 0 else done.stderr
+
+    assert query(server.url, "--user", "ann", ATHENA_FLIGHT_PASSWORD="ann's password") == "one\n1\n"
+    assert query(server.url, ATHENA_FLIGHT_TOKEN=tokens["other"]) == "one\n1\n"
+    assert "sign in: user name and password" in query(server.url)
+    assert "sign-in failed" in query(server.url, "--user", "ann", ATHENA_FLIGHT_PASSWORD="wrong")
+    authority = Authority(tmp_path)
+    cert, key = authority.server()
+    tls = start("serve", "--demo", "--demo-scale", "0.001", "--listen", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key,
+                home=tmp_path)
+    assert query(tls.url, "--ca", authority.path) == "one\n1\n"
+    assert "certificate" in query(tls.url)
+
+
 def test_a_callers_own_aws_key(start, tmp_path):
     document = tmp_path / "behaviour.json"
     document.write_text(json.dumps({"verify_signatures": True, "credentials": [
@@ -375,6 +397,9 @@ def test_a_callers_own_aws_key(start, tmp_path):
     caller = {"username": "AKIAIOSFODNN7EXAMPLE", "password": "caller's secret"}
     assert adbc(server, **caller) == [(1,)]
     assert {call["access_key_id"] for call in calls(endpoint, "athena", "StartQueryExecution")} == {caller["username"]}
+    with fl.connect(server.url) as client:
+        _, value = client.authenticate_basic_token(caller["username"], caller["password"])
+    assert run(server, call(canary(value.decode().removeprefix("Bearer ")))) == [{"one": 1}]
     with pytest.raises(adbc_driver_manager.Error, match="UNAUTHENTICATED.*sign-in failed"):
         adbc(server, username=caller["username"], password="wrong")
     # Temporary credentials come with a session token, in a header.
