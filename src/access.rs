@@ -50,10 +50,6 @@ impl Rules {
     pub fn of(&self, principal: &Principal) -> Option<(usize, &Rule)> {
         self.0.iter().enumerate().find(|(_, rule)| rule.is_about(principal))
     }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl Rule {

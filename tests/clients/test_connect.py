@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import re
+import socket
 import subprocess
 import threading
 import time
@@ -149,16 +150,12 @@ class Forward:
     """Another address of the endpoint."""
 
     def __init__(self, host, port):
-        import socket
-
         self.socket = socket.create_server((host, 0))
         self.address = "%s:%d" % self.socket.getsockname()
         self.port = port
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
-        import socket
-
         def copy(source, sink):
             try:
                 while data := source.recv(1 << 16):
@@ -221,8 +218,6 @@ def test_results_that_only_athena_can_read_come_by_pages(calls, endpoint, start,
 
 def test_timeouts_and_attempts(start, tmp_path):
     """Nothing answers at the address: one attempt of a second is all it takes."""
-    import socket
-
     silent = socket.create_server(("127.0.0.1", 0))
     url = "http://127.0.0.1:%d" % silent.getsockname()[1]
     gateway = start("serve", "--listen", "127.0.0.1:0", "--endpoint-url", url, "--region", "us-east-1", "--read-timeout", "1",
@@ -248,8 +243,6 @@ def test_fips_and_dual_stack(start, tmp_path):
     seen = []
 
     def connect(*arguments):
-        import socket
-
         proxy = socket.create_server(("127.0.0.1", 0))
 
         def accept():
