@@ -31,6 +31,9 @@ impl Diagnosis {
     pub fn of(error: &AwsError) -> Self {
         let of = |advice: &str| Self { what: error.to_string(), advice: advice.to_owned() };
         match error.code.as_str() {
+            "InvalidSignatureException" | "SignatureDoesNotMatch" if error.message.contains("region") => {
+                of("the request was signed for another region than the one that answered: check --region and endpoints")
+            }
             "ExpiredTokenException" | "ExpiredToken" | "RequestExpired" => of(
                 "the credentials have expired: get new ones, or give the gateway a role or a profile that renews them by itself",
             ),
@@ -45,7 +48,6 @@ impl Diagnosis {
             "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
                 of("the bucket is in another region: give --region the one it is in, or a bucket of this one")
             }
-            "InvalidSignature" => of("the request was signed for another region: check --region"),
             _ if error.status == 301 => {
                 of("the bucket is in another region: give --region the one it is in, or a bucket of this one")
             }

@@ -150,6 +150,8 @@ pub enum FaultKind {
     MissingObject,
     ExpiredToken,
     AccessDenied,
+    /// The bucket, or the signature, is another region's.
+    WrongRegion,
     /// A statement fails with this error.
     QueryFailure {
         category: i32,

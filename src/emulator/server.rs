@@ -312,6 +312,15 @@ async fn strike(
             service.refuse(StatusCode::NOT_FOUND, "NoSuchKey", "The specified key does not exist.")
         }
         FaultKind::ExpiredToken => refused(service, Refusal::Expired),
+        FaultKind::WrongRegion if s3 => service.refuse(
+            StatusCode::MOVED_PERMANENTLY,
+            "PermanentRedirect",
+            "The bucket you are attempting to access must be addressed using the specified endpoint.",
+        ),
+        FaultKind::WrongRegion => {
+            let message = "Credential should be scoped to a valid region.";
+            service.refuse(StatusCode::BAD_REQUEST, "InvalidSignatureException", message)
+        }
         FaultKind::AccessDenied if s3 => service.refuse(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied"),
         FaultKind::AccessDenied => {
             let message =

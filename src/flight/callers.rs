@@ -7,12 +7,12 @@ use std::time::Duration;
 use moka::future::Cache;
 use secrecy::SecretString;
 use tonic::metadata::MetadataMap;
-use tonic::{Extensions, Status};
+use tonic::{Extensions, Response, Status};
 
 use super::service::FlightSql;
-use super::status;
 use super::ticket::Keys;
 use super::tls::Peer;
+use super::{handshake, status};
 use crate::access::{Rule, Rules};
 use crate::catalog::Scope;
 use crate::gateway::{Gateway, Limits, Settings};
@@ -35,6 +35,27 @@ pub struct Callers {
     own: Cache<Mark, Arc<FlightSql>>,
 }
 
+/// Who calls.
+pub struct Caller {
+    pub server: Arc<FlightSql>,
+    /// A bearer token that goes on when theirs ends.
+    renewed: Option<SecretString>,
+}
+
+impl Caller {
+    /// An answer to them. Clients that look at its headers (ADBC's do) go on with the new token.
+    pub fn answer<T>(&self, message: T) -> Response<T> {
+        self.with_token(Response::new(message))
+    }
+
+    pub fn with_token<T>(&self, mut response: Response<T>) -> Response<T> {
+        if let Some(header) = self.renewed.as_ref().and_then(|token| handshake::bearer(token).ok()) {
+            response.metadata_mut().insert(handshake::HEADER, header);
+        }
+        response
+    }
+}
+
 impl Callers {
     pub fn new(gateway: Arc<Gateway>, keys: Keys, options: SignInOptions, rules: Rules) -> Self {
         let sign_in = SignIn::new(options.clone(), keys.derive("bearer", ""), &gateway.clients);
@@ -42,12 +63,13 @@ impl Callers {
         Self { anonymous: Arc::new(FlightSql::new(gateway, keys.clone())), keys, sign_in, rules, own }
     }
 
-    /// What serves a call.
-    pub async fn server(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<Arc<FlightSql>, Status> {
-        match self.principal(headers, extensions).await? {
-            None => Ok(Arc::clone(&self.anonymous)),
-            Some(principal) => self.server_of(&principal).await,
-        }
+    /// Who calls, and what serves them.
+    pub async fn caller(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<Caller, Status> {
+        let Some(principal) = self.principal(headers, extensions).await? else {
+            return Ok(Caller { server: Arc::clone(&self.anonymous), renewed: None });
+        };
+        let renewed = principal.renews_soon.then(|| self.sign_in.bearer(&principal));
+        Ok(Caller { server: self.server_of(&principal).await?, renewed })
     }
 
     /// A token for a caller who has shown who they are; `None` where nobody has to.
@@ -61,7 +83,7 @@ impl Callers {
     async fn principal(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<Option<Principal>, Status> {
         let secret = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(SecretString::from);
         let credentials = Credentials {
-            authorization: secret("authorization"),
+            authorization: secret(handshake::HEADER),
             aws_session_token: secret(AWS_SESSION_TOKEN),
             certificate: extensions.get::<Peer>().and_then(|peer| peer.0.clone()),
         };

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::callers::Callers;
+use super::callers::{Caller, Callers};
 use super::do_get::{self, NoMessages};
 use super::metadata::tables::Schemas;
 use super::poll::Polls;
@@ -246,11 +246,11 @@ fn boxed<T: Send + 'static>(items: Vec<T>) -> BoxedStream<T> {
 pub struct Rpcs(pub Arc<Callers>);
 
 impl Rpcs {
-    /// What serves a call, and its session.
-    async fn serve<T>(&self, request: &Request<T>) -> Result<(Arc<FlightSql>, Session), Status> {
-        let server = self.0.server(request.metadata(), request.extensions()).await?;
-        let session = server.session(request.metadata())?;
-        Ok((server, session))
+    /// Who calls, and the call's session.
+    async fn caller<T>(&self, request: &Request<T>) -> Result<(Caller, Session), Status> {
+        let caller = self.0.caller(request.metadata(), request.extensions()).await?;
+        let session = caller.server.session(request.metadata())?;
+        Ok((caller, session))
     }
 }
 
@@ -272,44 +272,48 @@ impl FlightService for Rpcs {
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        self.serve(&request).await?;
+        let (caller, _) = self.caller(&request).await?;
         // A flight exists when its statement has run, and only its caller knows of it.
-        Ok(Response::new(boxed(vec![])))
+        Ok(caller.answer(boxed(vec![])))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        let (server, session) = self.serve(&request).await?;
-        server.info(&session, request.into_inner(), None).await.map(Response::new)
+        let (caller, session) = self.caller(&request).await?;
+        let info = caller.server.info(&session, request.into_inner(), None).await?;
+        Ok(caller.answer(info))
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        let (server, session) = self.serve(&request).await?;
+        let (caller, session) = self.caller(&request).await?;
         let deadline = options::deadline(request.metadata());
-        poll::poll(&server, &session, request.into_inner(), deadline).await.map(Response::new)
+        let info = poll::poll(&caller.server, &session, request.into_inner(), deadline).await?;
+        Ok(caller.answer(info))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let (server, session) = self.serve(&request).await?;
-        server.schema(&session, request.get_ref()).await.map(Response::new)
+        let (caller, session) = self.caller(&request).await?;
+        let schema = caller.server.schema(&session, request.get_ref()).await?;
+        Ok(caller.answer(schema))
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let (server, session) = self.serve(&request).await?;
-        server.get(&session, request.get_ref()).await
+        let (caller, session) = self.caller(&request).await?;
+        let rows = caller.server.get(&session, request.get_ref()).await?;
+        Ok(caller.with_token(rows))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        let (server, session) = self.serve(&request).await?;
-        let result = update::put(&server, &session, request.into_inner()).await?;
-        Ok(Response::new(boxed(vec![result])))
+        let (caller, session) = self.caller(&request).await?;
+        let result = update::put(&caller.server, &session, request.into_inner()).await?;
+        Ok(caller.answer(boxed(vec![result])))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        let server = self.0.server(request.metadata(), request.extensions()).await?;
+        let caller = self.0.caller(request.metadata(), request.extensions()).await?;
         let (headers, _, action) = request.into_parts();
-        let Acted { bodies, cookie } = server.act(&headers, action).await?;
+        let Acted { bodies, cookie } = caller.server.act(&headers, action).await?;
         let results = bodies.into_iter().map(|body| arrow_flight::Result { body });
-        let mut response: Response<Self::DoActionStream> = Response::new(boxed(results.collect()));
+        let mut response: Response<Self::DoActionStream> = caller.answer(boxed(results.collect()));
         if let Some(cookie) = cookie {
             response.metadata_mut().insert("set-cookie", cookie.parse().map_err(status::internal)?);
         }
@@ -317,10 +321,10 @@ impl FlightService for Rpcs {
     }
 
     async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        self.0.server(request.metadata(), request.extensions()).await?;
+        let caller = self.0.caller(request.metadata(), request.extensions()).await?;
         let actions =
             ACTIONS.map(|(name, description)| ActionType { r#type: name.into(), description: description.into() });
-        Ok(Response::new(boxed(actions.to_vec())))
+        Ok(caller.answer(boxed(actions.to_vec())))
     }
 
     async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {

@@ -38,7 +38,7 @@ impl AwsKeys {
     pub async fn principal(&self, keys: AccessKeys) -> Result<Principal, Refusal> {
         let owner = self.owners.try_get_with(mark(&self.key, of_keys(&keys)), self.ask(&keys)).await;
         let name = owner.map_err(|error| refusal(&error))?;
-        Ok(Principal { name, groups: Vec::new(), keys: Some(keys) })
+        Ok(Principal { keys: Some(keys), ..Principal::new(name, Vec::new()) })
     }
 
     async fn ask(&self, keys: &AccessKeys) -> Result<String, AwsError> {

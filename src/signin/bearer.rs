@@ -17,11 +17,15 @@ use crate::aws::options::AccessKeys;
 /// What these tokens begin with; no JWT and no token of a file does.
 const PREFIX: &str = "afb_";
 
+/// For how long tokens follow each other, unless one alone is good for longer: what a token says of groups is as old as that.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 #[derive(Serialize, Deserialize)]
 struct Said {
     name: String,
     groups: Vec<String>,
-    /// Seconds since 1970.
+    /// When they signed in with more than such a token, and when this one ends, in seconds since 1970.
+    since: u64,
     expires_at: u64,
     keys: Option<SaidKeys>,
 }
@@ -54,10 +58,12 @@ impl Bearers {
             secret: keys.secret.expose_secret().to_owned(),
             session_token: keys.session_token.as_ref().map(|token| token.expose_secret().to_owned()),
         });
+        let since = principal.since.unwrap_or_else(now);
         let said = Said {
             name: principal.name.clone(),
             groups: principal.groups.clone(),
-            expires_at: now() + self.life.as_secs(),
+            since,
+            expires_at: (now() + self.life.as_secs()).min(self.end(since)),
             keys,
         };
         // Neither can fail: the message is plain data, and the system has randomness or nothing works at all.
@@ -79,7 +85,14 @@ impl Bearers {
             secret: SecretString::from(keys.secret),
             session_token: keys.session_token.map(SecretString::from),
         });
-        Ok(Principal { name: said.name, groups: said.groups, keys })
+        let is_late = said.expires_at.saturating_sub(now()) <= self.life.as_secs() / 2;
+        let renews_soon = is_late && said.expires_at < self.end(said.since);
+        Ok(Principal { name: said.name, groups: said.groups, keys, since: Some(said.since), renews_soon })
+    }
+
+    /// When tokens that follow from one sign-in end.
+    fn end(&self, since: u64) -> u64 {
+        since + LONGEST.max(self.life).as_secs()
     }
 
     fn open(&self, token: &str) -> Option<Said> {
@@ -104,6 +117,20 @@ fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_follow_each_other_for_a_day() {
+        let bearers = Bearers::new([7; 32], Duration::from_secs(3600));
+        let after = |hours: u64| Principal { since: Some(now() - hours * 3600), ..Principal::new("ann", vec![]) };
+        let read = |principal: &Principal| bearers.read(bearers.give(principal).expose_secret());
+        let fresh = read(&after(0)).expect("good for an hour");
+        assert!(!fresh.renews_soon && fresh.since.is_some());
+        // The last one ends with the day, and is not followed by another.
+        assert!(!read(&after(23)).expect("good for an hour").renews_soon);
+        assert_eq!(read(&after(24)).err(), Some(Refusal::Expired));
+        let late = Bearers::new([7; 32], Duration::from_secs(10_000));
+        assert!(late.read(bearers.give(&after(0)).expose_secret()).expect("good").renews_soon);
+    }
 
     #[test]
     fn a_token_comes_back_and_nothing_else_does() {

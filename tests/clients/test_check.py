@@ -84,6 +84,15 @@ def test_a_missing_action_is_named(endpoint, action, step, code):
     assert found["verdict"] == "failed" and f"allow {action} on" in found["advice"], found
 
 
+def test_a_wrong_region(endpoint):
+    behave(endpoint, {"faults": [{"service": "s3", "kind": "wrong_region"}]})
+    step = check("--endpoint-url", endpoint.endpoint)["StagingDirectory"]
+    assert step["verdict"] == "failed" and "in another region" in step["advice"], step
+    behave(endpoint, {"faults": [{"service": "sts", "kind": "wrong_region"}]})
+    step = check("--endpoint-url", endpoint.endpoint, code=1)["CheckAccess"]
+    assert "signed for another region" in step["advice"], step
+
+
 def test_what_cannot_be_cleaned_up_is_a_warning(endpoint):
     behave(endpoint, deny("s3:DeleteObject"))
     step = check("--endpoint-url", endpoint.endpoint)["StagingDirectory"]

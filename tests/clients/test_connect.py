@@ -1,6 +1,7 @@
 """Every option of connecting to AWS, seen on the wire by every client the gateway makes."""
 
 import functools
+import http.server
 import json
 import os
 import re
@@ -118,7 +119,7 @@ def test_role(calls):
     found = calls("--role-arn", "arn:aws:iam::000000000000:role/analyst", "--role-session-name", "me",
                   "--role-source-identity", "ann", "--role-duration", "1000", ATHENA_FLIGHT_ROLE_EXTERNAL_ID=canary("planted-external-id"))
     [assume] = [call for call in found if call["operation"] == "AssumeRole"]
-    assert assume["access_key_id"] == "environment"
+    assert (assume["access_key_id"], assume["region"]) == ("environment", "us-east-2")
     form = dict(pair.split("=") for pair in assume["request"].split("&"))
     assert form["RoleSessionName"] == "me" and form["SourceIdentity"] == "ann"
     assert form["ExternalId"] == "planted-external-id" and form["DurationSeconds"] == "1000"
@@ -216,18 +217,51 @@ def test_results_that_only_athena_can_read_come_by_pages(calls, endpoint, start,
     assert len([call for call in found if call["operation"] == "GetQueryResults"]) > 6
 
 
-def test_timeouts_and_attempts(start, tmp_path):
-    """Nothing answers at the address: one attempt of a second is all it takes."""
-    silent = socket.create_server(("127.0.0.1", 0))
+@pytest.mark.parametrize("mode", ["standard", "adaptive"])
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_timeouts_and_attempts(start, tmp_path, attempts, mode):
+    """Something takes connections and never answers: each attempt is given up after a second."""
+    silent, seen = socket.create_server(("127.0.0.1", 0)), []
+
+    def accept():
+        while True:
+            try:
+                client, _ = silent.accept()
+            except OSError:
+                return
+            seen.append(client)
+
+    threading.Thread(target=accept, daemon=True).start()
     url = "http://127.0.0.1:%d" % silent.getsockname()[1]
     gateway = start("serve", "--listen", "127.0.0.1:0", "--endpoint-url", url, "--region", "us-east-1", "--read-timeout", "1",
-                    "--max-attempts", "1", home=tmp_path, AWS_ACCESS_KEY_ID="any", AWS_SECRET_ACCESS_KEY="any")
-    began = time.monotonic()
-    with pytest.raises(adbc_driver_manager.Error, match="cannot be reached"):
-        with dbapi.connect(gateway.url, autocommit=True) as connection, connection.cursor() as cursor:
-            cursor.execute("select 1")
-    assert time.monotonic() - began < 30
+                    "--max-attempts", str(attempts), "--retry-mode", mode, home=tmp_path, AWS_ACCESS_KEY_ID="any",
+                    AWS_SECRET_ACCESS_KEY="any")
+    headers = {"adbc.flight.sql.rpc.call_header.x-athena-result-path": "direct"}
+    with dbapi.connect(gateway.url, db_kwargs=headers, autocommit=True) as connection, connection.cursor() as cursor:
+        with pytest.raises(adbc_driver_manager.Error, match="cannot be reached"):
+            cursor.adbc_statement.set_sql_query("show tables")
+            cursor.adbc_statement.execute_query()
+    assert len(seen) == attempts
     silent.close()
+
+
+def test_credentials_of_a_container(calls):
+    class Credentials(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"AccessKeyId": "container", "SecretAccessKey": canary("container's secret"),
+                                         "Token": canary("container's token"), "Expiration": "2099-01-01T00:00:00Z"}).encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Credentials)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/credentials"
+    found = calls(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_CONTAINER_CREDENTIALS_FULL_URI=url)
+    assert (only(found, "access_key_id"), only(found, "has_session_token")) == ("container", True)
+    server.shutdown()
 
 
 def test_proxy_of_the_environment(calls, endpoint):

@@ -154,6 +154,20 @@ def test_the_bearer_token_of_handshake_ends_and_cannot_be_changed(start, server,
         run(server, call(token))
 
 
+def test_a_connection_outlives_its_bearer_token(start, server, folder, tmp_path):
+    """ADBC goes on with the tokens that answers carry."""
+    short = start("serve", "--endpoint-url", server.endpoint, "--region", "us-east-1", "--users-file", folder / "users",
+                  "--bearer-ttl", "3", "--listen", "127.0.0.1:0", home=tmp_path, ATHENA_FLIGHT_ACCESS_KEY_ID="any",
+                  ATHENA_FLIGHT_SECRET_ACCESS_KEY="any", ATHENA_FLIGHT_S3_STAGING_DIR="s3://athena-flight-results/")
+    with dbapi.connect(short.url, db_kwargs=password("ann"), autocommit=True) as connection:
+        until = time.monotonic() + 8
+        while time.monotonic() < until:
+            with connection.cursor() as cursor:
+                cursor.execute("select 1")
+                assert cursor.fetchall() == [(1,)]
+            time.sleep(0.3)
+
+
 def test_tokens_that_do_not_change(server, tokens):
     assert adbc(server, **header(tokens["other"])) == [(1,)]
     assert run(server, call(tokens["other"])) == [{"one": 1}]
