@@ -1,6 +1,7 @@
 """Servers for the client tests: the built binary, on free ports, with data folders of its own."""
 
 import base64
+import functools
 import os
 import re
 import signal
@@ -54,6 +55,26 @@ def canary(text):
     return text
 
 
+def no_secrets(call):
+    """A call whose errors have no secret either."""
+
+    @functools.wraps(call)
+    def checked(*arguments, **options):
+        try:
+            return call(*arguments, **options)
+        except Exception as error:
+            assert not [secret for secret in CANARIES if secret in str(error)], "a secret in an error"
+            raise
+
+    return checked
+
+
+# All that can be logged, but for what the engine of the embedded endpoint says of its plans.
+EVERYTHING = "trace," + ",".join(f"{crate}=warn" for crate in (
+    "datafusion", "datafusion_common", "datafusion_datasource", "datafusion_execution", "datafusion_optimizer",
+    "datafusion_physical_optimizer", "datafusion_physical_plan", "datafusion_sql", "sqlparser", "s3s", "s3s_fs", "mio", "want"))
+
+
 @pytest.fixture(scope="session")
 def start(tmp_path_factory):
     """Starts athena-flight with the given arguments; everything started is stopped at the end, and its log searched."""
@@ -62,7 +83,7 @@ def start(tmp_path_factory):
 
     def start(*arguments, home=home, **more):
         env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ATHENA_FLIGHT_"))}
-        env |= {"XDG_DATA_HOME": str(home / "data"), "HOME": str(home)} | more
+        env |= {"XDG_DATA_HOME": str(home / "data"), "HOME": str(home), "ATHENA_FLIGHT_LOG": EVERYTHING} | more
         process = Process(arguments, env, home / "log")
         process.home = home
         started.append(process)
@@ -96,7 +117,7 @@ def emulator(start, tmp_path_factory):
     return start("emulator", "--demo", "--data", tmp_path_factory.mktemp("emulator"), "--listen", "127.0.0.1:0")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def moto():
     """moto's server."""
     server = subprocess.Popen(

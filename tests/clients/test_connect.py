@@ -1,6 +1,5 @@
 """Every option of connecting to AWS, seen on the wire by every client the gateway makes."""
 
-import functools
 import http.server
 import json
 import os
@@ -15,16 +14,10 @@ import adbc_driver_manager
 import pytest
 from adbc_driver_flightsql import dbapi
 
-from conftest import BINARY, canary
+from conftest import BINARY, canary, no_secrets
 
 SERVICES = ("athena", "glue", "s3", "sts")
 UNLOAD = {"adbc.flight.sql.rpc.call_header.x-athena-result-path": "unload"}
-
-
-@pytest.fixture(scope="module")
-def start(start):
-    """Everything is logged that can be: the logs are searched for secrets at the end."""
-    return functools.partial(start, ATHENA_FLIGHT_LOG="trace")
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +32,7 @@ def admin(endpoint, method, path, body=None):
         return json.load(answer)
 
 
+@no_secrets
 def use(gateway, sql="select n_name from tpch.nation", **options):
     """Makes every client of the gateway work: Athena's, Glue's, S3's, and STS's where there is a role."""
     with dbapi.connect(gateway.url, db_kwargs=UNLOAD | options, autocommit=True) as connection:
@@ -245,23 +239,59 @@ def test_timeouts_and_attempts(start, tmp_path, attempts, mode):
     silent.close()
 
 
-def test_credentials_of_a_container(calls):
-    class Credentials(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps({"AccessKeyId": "container", "SecretAccessKey": canary("container's secret"),
-                                         "Token": canary("container's token"), "Expiration": "2099-01-01T00:00:00Z"}).encode())
+@pytest.fixture
+def answers():
+    """A server that answers what a table of paths says."""
+    servers = []
 
-        def log_message(self, *_):
-            pass
+    def answers(paths):
+        class Answers(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                body = paths.get(self.path)
+                self.send_response(404 if body is None else 200)
+                self.send_header("x-aws-ec2-metadata-token-ttl-seconds", "21600")
+                self.end_headers()
+                self.wfile.write((body or "").encode())
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Credentials)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/credentials"
-    found = calls(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_CONTAINER_CREDENTIALS_FULL_URI=url)
+            do_PUT = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield answers
+    for server in servers:
+        server.shutdown()
+
+
+NOBODY = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+
+
+def temporary(name):
+    return json.dumps({"Code": "Success", "Type": "AWS-HMAC", "LastUpdated": "2026-01-01T00:00:00Z", "AccessKeyId": name,
+                       "SecretAccessKey": canary(f"{name}'s secret"), "Token": canary(f"{name}'s token"),
+                       "Expiration": "2099-01-01T00:00:00Z"})
+
+
+def test_credentials_of_a_container(calls, answers):
+    url = answers({"/credentials": temporary("container")}) + "/credentials"
+    found = calls(AWS_CONTAINER_CREDENTIALS_FULL_URI=url, **NOBODY)
     assert (only(found, "access_key_id"), only(found, "has_session_token")) == ("container", True)
-    server.shutdown()
+
+
+def test_credentials_and_region_of_an_instance(calls, answers):
+    url = answers({
+        "/latest/api/token": "token",
+        "/latest/meta-data/placement/region": "sa-east-1",
+        "/latest/meta-data/iam/security-credentials/": "role",
+        "/latest/meta-data/iam/security-credentials/role": temporary("instance"),
+    })
+    found = calls(AWS_EC2_METADATA_SERVICE_ENDPOINT=url, AWS_REGION="", **NOBODY)
+    assert (only(found, "access_key_id"), only(found, "region")) == ("instance", "sa-east-1")
 
 
 def test_proxy_of_the_environment(calls, endpoint):

@@ -1,6 +1,5 @@
 """Every way to sign in, from ADBC and pyarrow; what is wrong, expired, tampered with or somebody else's is refused."""
 
-import functools
 import http.server
 import json
 import os
@@ -17,18 +16,12 @@ from adbc_driver_flightsql import DatabaseOptions, dbapi
 from joserfc.jwk import RSAKey
 
 import identity
-from conftest import BINARY, aws, canary
+from conftest import BINARY, aws, canary, no_secrets
 from identity import AUDIENCE, ISSUER, Authority, Provider
 from wire import any_of, command, cookie_jar, field, parse, statement
 
 # GetSchema's come as OSError.
 REFUSED = (fl.FlightUnauthenticatedError, fl.FlightUnauthorizedError, OSError)
-
-
-@pytest.fixture(scope="module")
-def start(start):
-    """Everything is logged that can be: the logs are searched for secrets at the end."""
-    return functools.partial(start, ATHENA_FLIGHT_LOG="trace")
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +84,7 @@ def server(start, folder, provider, tokens):
     return start("serve", "--demo", "--demo-scale", "0.001", "--config", config, "--listen", "127.0.0.1:0", home=folder)
 
 
+@no_secrets
 def adbc(server, sql="select 1", **options):
     with dbapi.connect(server.url, db_kwargs=options, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute(sql)
@@ -117,6 +111,7 @@ def bearer(server, name):
         return canary(value.decode().removeprefix("Bearer "))
 
 
+@no_secrets
 def run(server, options, sql="select 1 as one"):
     with fl.connect(server.url) as client:
         info = client.get_flight_info(statement(sql), options)
