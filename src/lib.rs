@@ -10,7 +10,7 @@
 //! | [`flight`] | Flight SQL, the only place that knows gRPC |
 //! | [`signin`] | who calls: passwords, tokens, JWTs, certificates, AWS keys |
 //! | [`access`] | rules: what a principal works as and may do |
-//! | [`session`] | who asks, where names are looked up, how rows are wanted |
+//! | [`session`] | what a statement is run with: where names are looked up, how rows are wanted |
 //! | [`gateway`] | run, describe, fetch, ingest, cancel: without a word of gRPC |
 //! | [`catalog`] | catalogs, databases, tables from Glue and Athena, cached |
 //! | [`statement`] | a statement told apart, given values, started, waited for, stopped, described |

@@ -1,4 +1,4 @@
-//! Who asks, where the names in their statements are looked up, and how they want their rows.
+//! What a statement is run with: where its names are looked up, where its results go, how its rows are wanted.
 //!
 //! | module | says |
 //! | --- | --- |
@@ -8,6 +8,8 @@ pub mod options;
 
 use crate::results::path::ResultPath;
 
+/// Athena's workgroup where none is named.
+pub const DEFAULT_WORKGROUP: &str = "primary";
 /// Endpoints of one result, whatever a client asks for.
 pub const MAX_ENDPOINTS: u16 = 64;
 /// Oldest result that Athena gives again, in minutes (athena-behaviour, section 2).

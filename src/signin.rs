@@ -181,6 +181,10 @@ impl SignIn {
     }
 
     async fn by_password(&self, name: &str, password: &SecretString, more: &Credentials) -> Result<Principal, Refusal> {
+        // What is counted by name is kept for a while: no name of a file or of AWS is that long.
+        if name.len() > users::MAX_NAME_BYTES {
+            return self.slow.failed_token().await;
+        }
         // Clients that know names and passwords only can bring a token as well.
         if name.is_empty() || name == "token" {
             return self.by_token(password.expose_secret()).await;

@@ -10,10 +10,8 @@ use crate::catalog::{GLUE_CATALOG, TableKind};
 use crate::gateway::{Gateway, GatewayError, Request};
 use crate::results::object::S3Uri;
 use crate::results::unload::{prefix, sweep};
-use crate::session::Session;
+use crate::session::{DEFAULT_WORKGROUP, Session};
 
-/// Athena's workgroup where none is named.
-const DEFAULT_WORKGROUP: &str = "primary";
 /// What the object is called that is written to see whether it can be.
 const OBJECT: &str = "athena-flight-check";
 /// After how long it is anybody's to remove.

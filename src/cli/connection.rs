@@ -24,11 +24,11 @@ const TOKEN: &str = "ATHENA_FLIGHT_TOKEN";
 
 #[derive(clap::Args)]
 pub struct Connection {
-    /// User to sign in as, with the password in ATHENA_FLIGHT_PASSWORD; a bearer token goes into ATHENA_FLIGHT_TOKEN
-    #[arg(long, requires = "url", env = "ATHENA_FLIGHT_USER")]
+    /// User to sign in as at --url, with the password in ATHENA_FLIGHT_PASSWORD; a bearer token goes into ATHENA_FLIGHT_TOKEN
+    #[arg(long, env = "ATHENA_FLIGHT_USER")]
     user: Option<String>,
-    /// PEM file with the authority of the gateway's certificate [default: the system's]
-    #[arg(long, value_name = "FILE", requires = "url", env = "ATHENA_FLIGHT_CA")]
+    /// PEM file with the authority of the certificate at --url [default: the system's]
+    #[arg(long, value_name = "FILE", env = "ATHENA_FLIGHT_CA")]
     ca: Option<PathBuf>,
 }
 

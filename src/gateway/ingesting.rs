@@ -16,12 +16,10 @@ use crate::ingest::{IfExists, Ingest, IngestFault, pieces, statement};
 use crate::results::budget::{FLOOR, Share};
 use crate::results::object::S3Uri;
 use crate::results::unload::{prefix, sweep};
-use crate::session::Session;
+use crate::session::{DEFAULT_WORKGROUP, Session};
 
 /// Athena's database where none is named.
 const DEFAULT_DATABASE: &str = "default";
-/// Athena's workgroup where none is named.
-const DEFAULT_WORKGROUP: &str = "primary";
 
 impl Gateway {
     /// Puts the rows of a stream into a table, and says how many there were. A stream that breaks off, and a caller that goes

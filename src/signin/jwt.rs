@@ -138,11 +138,8 @@ impl Jwt {
         let find = |keys: &Keys| find(&keys.set, id, algorithm).cloned();
         if let Some(known) = keys.as_ref() {
             let found = find(known).filter(|_| known.since.elapsed() < MAX_AGE);
-            if found.is_some() || (known.since.elapsed() < LEAST_AGE && id.is_none()) {
+            if found.is_some() || known.since.elapsed() < LEAST_AGE {
                 return Ok(found);
-            }
-            if known.since.elapsed() < LEAST_AGE {
-                return Ok(None);
             }
         }
         match self.fetch().await {

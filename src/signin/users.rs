@@ -18,6 +18,8 @@ use super::watched::Watched;
 /// Passwords that were right are not hashed again for a while: some clients send theirs with every call.
 const REMEMBERED: u64 = 1000;
 const REMEMBERED_AGE: Duration = Duration::from_secs(60);
+/// Longest name, in bytes.
+pub const MAX_NAME_BYTES: usize = 256;
 /// Longest password that is hashed, in bytes.
 const MAX_PASSWORD_BYTES: usize = 1024;
 
@@ -124,7 +126,7 @@ pub fn entries(path: &Path) -> Result<Vec<(String, Vec<String>, String)>, String
 pub fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name != "token"
-        && name.len() <= 256
+        && name.len() <= MAX_NAME_BYTES
         && !name.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, ':' | ',' | '#'))
 }
 

@@ -126,7 +126,8 @@ def calls(server, service, operation):
 
 def test_user_name_and_password(server):
     assert adbc(server, **password("ann")) == [(1,)]
-    for wrong in ({"username": "ann", "password": "x"}, {"username": "nobody", "password": "ann's password"}):
+    for wrong in ({"username": "ann", "password": "x"}, {"username": "nobody", "password": "ann's password"},
+                  {"username": "n" * 10_000, "password": "x"}):
         with pytest.raises(adbc_driver_manager.Error, match="UNAUTHENTICATED.*sign-in failed"):
             adbc(server, **wrong)
     with pytest.raises(adbc_driver_manager.Error, match="UNAUTHENTICATED.*sign in: user name and password, or bearer token"):
