@@ -28,7 +28,7 @@ use prost::Message;
 use tpchgen::generators::LineItemGenerator;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Scale factor: about 60,000 rows.
 const SCALE: f64 = 0.01;

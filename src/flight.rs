@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`service`] | each RPC, and where it goes |
 //! | [`command`] | descriptors, tickets and actions → commands; what is not one is refused |
-//! | [`tls`] | connections, encrypted or not |
+//! | [`connection`], [`tls`] | connections, encrypted or not |
 //! | [`callers`] | who calls, and the server that each principal has |
 //! | [`handshake`] | the first call of clients with a user name: a bearer token |
 //! | [`statement`], [`prepared`], [`update`], [`poll`], [`cancel`] | statements |
@@ -21,6 +21,7 @@
 mod callers;
 mod cancel;
 mod command;
+mod connection;
 mod do_get;
 mod encode;
 mod handshake;

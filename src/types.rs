@@ -8,11 +8,13 @@
 //! | [`value`] | the text of one value → what Arrow holds for it |
 //! | [`nested`] | the text of arrays, maps and rows, where it can be read back |
 //! | [`cell`] | a text inside of a larger one, read whole words at a time |
+//! | [`block`] | many such texts, read several to an instruction |
 //! | [`literal`] | Arrow values → SQL literals |
 //! | [`builder`] | many values' texts → an Arrow array |
 //! | [`mod@column`] | a result's columns, and their schema |
 
 pub mod arrow;
+pub mod block;
 pub mod builder;
 pub mod cell;
 pub mod column;

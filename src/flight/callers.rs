@@ -9,9 +9,9 @@ use secrecy::SecretString;
 use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Response, Status};
 
+use super::connection::Peer;
 use super::service::FlightSql;
 use super::ticket::Keys;
-use super::tls::Peer;
 use super::{handshake, status};
 use crate::access::{Rule, Rules};
 use crate::catalog::Scope;

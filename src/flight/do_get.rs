@@ -2,7 +2,7 @@
 //!
 //! tonic's codecs copy a message into a buffer of theirs, and the crate's Flight encoder a batch into a message. Both
 //! together were a third of what a large result cost, so neither is used: a message is a few small heads and, between
-//! them, the buffers of the batch, which go to the socket from where they are. The service gives tonic an answer without
+//! them, the buffers of the batch, which go to the connection from where they are. The service gives tonic an answer without
 //! messages, and [`with_messages`] puts them into its body.
 
 use std::convert::Infallible;

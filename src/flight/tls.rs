@@ -3,9 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::RootCertStore;
@@ -13,16 +11,14 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::Connected;
 
+use super::connection::Connection;
+use crate::signin::certificate;
 use crate::signin::watched::Watched;
-use crate::signin::{Principal, certificate};
 
 /// What HTTP/2 is called when protocols are agreed on.
 const HTTP2: &[u8] = b"h2";
@@ -86,27 +82,6 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     if certificates.is_empty() { Err(fault(&"there is none in it")) } else { Ok(certificates) }
 }
 
-/// A client's connection, encrypted or not.
-pub enum Connection {
-    Plain(TcpStream),
-    Tls { stream: Box<TlsStream<TcpStream>>, owner: Option<Principal> },
-}
-
-/// What calls know of the connection they came by: whom its client certificate names.
-#[derive(Debug, Clone, Default)]
-pub struct Peer(pub Option<Principal>);
-
-impl Connected for Connection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        match self {
-            Self::Plain(_) => Peer(None),
-            Self::Tls { owner, .. } => Peer(owner.clone()),
-        }
-    }
-}
-
 /// The connections that come to a socket, until the token is cancelled.
 pub fn connections(
     listener: TcpListener,
@@ -132,7 +107,7 @@ pub fn connections(
             };
             let _ = stream.set_nodelay(true);
             let Some(tls) = &tls else {
-                if sender.send(Ok(Connection::Plain(stream))).await.is_err() {
+                if sender.send(Ok(Connection::plain(stream))).await.is_err() {
                     return;
                 }
                 continue;
@@ -147,7 +122,7 @@ pub fn connections(
                     Ok(Ok(stream)) => {
                         let chain = stream.get_ref().1.peer_certificates();
                         let owner = chain.and_then(|chain| certificate::principal(chain.first()?));
-                        let _ = sender.send(Ok(Connection::Tls { stream: Box::new(stream), owner })).await;
+                        let _ = sender.send(Ok(Connection::encrypted(stream, owner))).await;
                     }
                     Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                     Err(_) => tracing::debug!("TLS handshake took too long"),
@@ -156,54 +131,4 @@ pub fn connections(
         }
     });
     receiver
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls { stream, .. } => Pin::new(stream.as_mut()).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls { stream, .. } => Pin::new(stream.as_mut()).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, parts),
-            Self::Tls { stream, .. } => Pin::new(stream.as_mut()).poll_write_vectored(context, parts),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls { stream, .. } => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls { stream, .. } => Pin::new(stream.as_mut()).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls { stream, .. } => Pin::new(stream.as_mut()).poll_shutdown(context),
-        }
-    }
 }

@@ -6,11 +6,13 @@ use arrow::array::RecordBatch;
 use aws_sdk_athena::operation::get_query_results::GetQueryResultsOutput;
 use aws_sdk_athena::types::Row;
 
-use super::rows::{BatchBuilder, RowFault};
+use super::rows::{BatchBuilder, RowFault, Rows};
 use super::{ReadError, text};
 use crate::aws::{AwsError, Clients};
 use crate::statement::QueryId;
 use crate::types::AthenaType;
+use crate::types::block::Lanes;
+use crate::types::builder::{ColumnBuilder, Misfit};
 use crate::types::cell::Cell;
 use crate::types::column::Column;
 
@@ -110,6 +112,22 @@ fn batch(columns: &Arc<[Column]>, rows: &[Row]) -> Result<Option<RecordBatch>, R
         }
     }
     let mut builder = BatchBuilder::new(columns);
-    builder.append(rows.len(), |column, row| values[row * width + column].map(|text| Cell::alone(text.as_bytes())))?;
+    builder.append(rows.len(), &Values { values: &values, width })?;
     builder.take()
+}
+
+/// The values of some rows, row by row.
+struct Values<'a> {
+    values: &'a [Option<&'a str>],
+    width: usize,
+}
+
+impl Rows for Values<'_> {
+    fn value(&self, column: usize, row: usize) -> Option<Cell<'_>> {
+        self.values[row * self.width + column].map(|text| Cell::alone(text.as_bytes()))
+    }
+
+    fn append_column(&self, column: usize, to: &mut ColumnBuilder, _: &mut Lanes) -> Result<(), Misfit> {
+        to.append_all((0..self.values.len() / self.width).map(|row| self.value(column, row)))
+    }
 }

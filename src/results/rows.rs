@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 
+use crate::types::block::Lanes;
 use crate::types::builder::{ColumnBuilder, Misfit};
 use crate::types::cell::Cell;
 use crate::types::column::{Column, schema};
@@ -56,11 +57,20 @@ impl RowFault {
     }
 }
 
+/// Texts of some rows' values; columns and rows count from 0.
+pub trait Rows {
+    /// The text of one value; `None` for NULL.
+    fn value(&self, column: usize, row: usize) -> Option<Cell<'_>>;
+
+    fn append_column(&self, column: usize, to: &mut ColumnBuilder, lanes: &mut Lanes) -> Result<(), Misfit>;
+}
+
 /// Collects rows of text into batches.
 pub struct BatchBuilder {
     columns: Arc<[Column]>,
     schema: SchemaRef,
     builders: Vec<ColumnBuilder>,
+    lanes: Box<Lanes>,
     /// Rows of all batches before this one.
     rows_before: u64,
     rows: usize,
@@ -72,22 +82,18 @@ impl BatchBuilder {
             columns: Arc::clone(columns),
             schema: schema(columns),
             builders: columns.iter().map(Column::builder).collect(),
+            lanes: Box::default(),
             rows_before: 0,
             rows: 0,
         }
     }
 
-    /// Appends rows: `value` gives the text of a column's and row's value, both from 0, and `None` for NULL.
-    #[inline]
-    pub fn append<'a>(
-        &mut self,
-        rows: usize,
-        value: impl Fn(usize, usize) -> Option<Cell<'a>>,
-    ) -> Result<(), RowFault> {
+    /// Appends so many rows.
+    pub fn append(&mut self, rows: usize, texts: &impl Rows) -> Result<(), RowFault> {
         let next_row = self.next_row();
         for (column, builder) in self.builders.iter_mut().enumerate() {
-            builder.append_all((0..rows).map(|row| value(column, row))).map_err(|Misfit { index, fault }| {
-                let text = String::from_utf8_lossy(value(column, index).map_or(&[], Cell::bytes));
+            texts.append_column(column, builder, &mut self.lanes).map_err(|Misfit { index, fault }| {
+                let text = String::from_utf8_lossy(texts.value(column, index).map_or(&[], Cell::bytes));
                 RowFault::value(&self.columns[column], next_row + index as u64, &text, fault)
             })?;
         }

@@ -1,17 +1,23 @@
 //! Collects one column's values from their text into an Arrow array.
 //!
-//! [`ColumnBuilder::append_all`] is the hot path: the type is looked at once for many values.
+//! The type is looked at once for many values. [`ColumnBuilder::append_block`] is the hot path: texts that lie in one are
+//! read several to an instruction.
+
+mod numbers;
+mod texts;
 
 use std::sync::Arc;
 
 use arrow::array::*;
-use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::*;
 
 use super::AthenaType;
+use super::block::{Block, Lanes};
 use super::cell::Cell;
 use super::nested::NestedBuilder;
 use super::value::{self, ValueFault};
+use numbers::Numbers;
+use texts::Texts;
 
 /// Collects one column's values from their text. After a value that does not fit, what was appended with it is undefined.
 pub enum ColumnBuilder {
@@ -39,6 +45,12 @@ pub enum ColumnBuilder {
 pub struct Misfit {
     pub index: usize,
     pub fault: ValueFault,
+}
+
+/// Room for so many values or bytes as were foreseen, and somewhat more: growing for the last few would cost a copy of all
+/// before them.
+fn more(foreseen: usize) -> usize {
+    foreseen + foreseen / 16
 }
 
 /// The same for every kind of builder.
@@ -143,6 +155,53 @@ impl ColumnBuilder {
         Ok(())
     }
 
+    /// Appends values whose texts lie in one.
+    pub fn append_block(&mut self, block: Block<'_>, lanes: &mut Lanes) -> Result<(), Misfit> {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            #[target_feature(enable = "avx2")]
+            fn with_avx2(builder: &mut ColumnBuilder, block: Block<'_>, lanes: &mut Lanes) -> Result<(), Misfit> {
+                builder.append_any_block(block, lanes)
+            }
+            // SAFETY: this processor has the instructions; that is all there is to be safe about.
+            return unsafe { with_avx2(self, block, lanes) };
+        }
+        self.append_any_block(block, lanes)
+    }
+
+    #[inline(always)]
+    fn append_any_block(&mut self, block: Block<'_>, lanes: &mut Lanes) -> Result<(), Misfit> {
+        macro_rules! integers {
+            ($builder:expr, $native:ty, $name:literal) => {{
+                let fits = |value| i64::from(value as $native) == value;
+                let parse = |text: Cell<'_>| value::integer(text, $name);
+                $builder.append_block(block, lanes.integers(block), fits, |value| value as $native, parse)
+            }};
+        }
+        match self {
+            Self::Int8(b) => integers!(b, i8, "tinyint"),
+            Self::Int16(b) => integers!(b, i16, "smallint"),
+            Self::Int32(b) => integers!(b, i32, "integer"),
+            Self::Int64(b) => integers!(b, i64, "bigint"),
+            Self::Decimal(b, precision, scale @ 0..=7) => {
+                let (precision, scale) = (*precision, *scale);
+                let read = match scale {
+                    0 => lanes.integers(block),
+                    places => lanes.fixed_points(block, places as usize),
+                };
+                let limit = value::ten_to(precision);
+                let parse = |text: Cell<'_>| value::decimal(text, precision, scale);
+                b.append_block(block, read, |value| value.unsigned_abs() < limit, i128::from, parse)
+            }
+            Self::Date(b) => {
+                let parse = |text: Cell<'_>| value::date(text.bytes());
+                b.append_block(block, lanes.dates(block), |_| true, |days| days as i32, parse)
+            }
+            Self::Text(b) => b.append_block(block),
+            _ => self.append_all(block.cells()),
+        }
+    }
+
     /// The values so far as an array of the promised type; the builder starts anew.
     pub fn finish(&mut self) -> Result<ArrayRef, Misfit> {
         Ok(match self {
@@ -218,127 +277,12 @@ impl ColumnBuilder {
     }
 }
 
-/// Collects values of one width.
-pub struct Numbers<T: ArrowPrimitiveType> {
-    data_type: DataType,
-    values: Vec<T::Native>,
-    nulls: NullBufferBuilder,
-}
-
-impl<T: ArrowPrimitiveType> Numbers<T> {
-    fn new(data_type: &AthenaType) -> Self {
-        Self { data_type: data_type.arrow(), values: Vec::new(), nulls: NullBufferBuilder::new(0) }
-    }
-
-    #[inline(always)]
-    fn append_all<'a>(
-        &mut self,
-        texts: impl Iterator<Item = Option<Cell<'a>>>,
-        parse: impl Fn(Cell<'_>) -> Result<T::Native, ValueFault>,
-    ) -> Result<(), Misfit> {
-        self.values.reserve(texts.size_hint().0);
-        let mut present = 0;
-        for (index, text) in texts.enumerate() {
-            match text {
-                Some(text) => {
-                    let value = parse(text).map_err(|fault| Misfit { index, fault })?;
-                    self.values.push(value);
-                    present += 1;
-                }
-                None => {
-                    self.nulls.append_n_non_nulls(std::mem::take(&mut present));
-                    self.nulls.append_null();
-                    self.values.push(T::Native::default());
-                }
-            }
-        }
-        self.nulls.append_n_non_nulls(present);
-        Ok(())
-    }
-
-    fn finish(&mut self) -> PrimitiveArray<T> {
-        let array = PrimitiveArray::new(std::mem::take(&mut self.values).into(), self.nulls.finish());
-        array.with_data_type(self.data_type.clone())
-    }
-
-    fn len(&self) -> usize {
-        self.values.len()
-    }
-
-    fn reserve(&mut self, times: usize) {
-        self.values.reserve(times * self.values.len());
-    }
-
-    fn bytes(&self) -> usize {
-        self.values.len() * size_of::<T::Native>()
-    }
-}
-
-/// Collects texts. Whether they are UTF-8 is looked at once for all of them, when they are handed over.
-pub struct Texts {
-    offsets: Vec<i32>,
-    bytes: Vec<u8>,
-    nulls: NullBufferBuilder,
-}
-
-impl Default for Texts {
-    fn default() -> Self {
-        Self { offsets: vec![0], bytes: Vec::new(), nulls: NullBufferBuilder::new(0) }
-    }
-}
-
-impl Texts {
-    #[inline(always)]
-    fn append_all<'a>(&mut self, texts: impl Iterator<Item = Option<Cell<'a>>>) -> Result<(), Misfit> {
-        self.offsets.reserve(texts.size_hint().0);
-        let mut present = 0;
-        for (index, text) in texts.enumerate() {
-            match text {
-                Some(text) => {
-                    text.append_to(&mut self.bytes);
-                    present += 1;
-                }
-                None => {
-                    self.nulls.append_n_non_nulls(std::mem::take(&mut present));
-                    self.nulls.append_null();
-                }
-            }
-            let end = i32::try_from(self.bytes.len()).map_err(|_| Misfit { index, fault: ValueFault::TooLarge })?;
-            self.offsets.push(end);
-        }
-        self.nulls.append_n_non_nulls(present);
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<StringArray, Misfit> {
-        let Self { offsets, bytes, mut nulls } = std::mem::take(self);
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-        let bytes = Buffer::from_vec(bytes);
-        StringArray::try_new(offsets.clone(), bytes.clone(), nulls.finish()).map_err(|_| {
-            let is_broken = |pair: &[i32]| std::str::from_utf8(&bytes[pair[0] as usize..pair[1] as usize]).is_err();
-            let index = offsets.windows(2).position(is_broken).unwrap_or_default();
-            Misfit { index, fault: ValueFault::NotUtf8 }
-        })
-    }
-
-    fn len(&self) -> usize {
-        self.offsets.len() - 1
-    }
-
-    fn reserve(&mut self, times: usize) {
-        self.offsets.reserve(times * self.len());
-        self.bytes.reserve(times * self.bytes.len());
-    }
-
-    fn bytes(&self) -> usize {
-        self.bytes.len() + self.offsets.len() * size_of::<i32>()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use arrow::util::display::array_value_to_string;
+    use proptest::prelude::*;
 
+    use super::super::block::{MAX_VALUES, Place};
     use super::*;
 
     fn check(data_type: &str, text: &str, expected: &str) {
@@ -432,5 +376,59 @@ mod tests {
         let halves = [0, 1].map(|at| Some(Cell::within("ü".as_bytes(), at, at + 1)));
         builder.append_all(halves.into_iter()).expect("looked at later");
         assert_eq!(builder.finish().map(drop), Err(Misfit { index: 0, fault: ValueFault::NotUtf8 }));
+    }
+
+    proptest! {
+        #[test]
+        fn values_that_lie_in_one_text_are_those_read_one_by_one(
+            data_type in prop::sample::select(vec![
+                "tinyint", "smallint", "integer", "bigint", "decimal(5,2)", "decimal(18,7)", "decimal(38,0)",
+                "decimal(38,10)", "date", "varchar", "double", "boolean",
+            ]),
+            texts in prop::collection::vec(
+                prop::option::weighted(0.9, prop_oneof![
+                    8 => "-?[0-9]{1,18}|-?[0-9]{1,7}\\.[0-9]{2}|[0-9]{1,9}\\.[0-9]{7}|(19|20)[0-9]{2}-(0[1-9]|1[0-2])-[0-2][1-8]",
+                    2 => "[a-zü]{0,20}",
+                    1 => "[a-z]{60,70}|true|",
+                ]),
+                0..3 * MAX_VALUES,
+            ),
+            apart in any::<prop::sample::Index>(),
+        ) {
+            let data_type = AthenaType::parse(data_type).expect("a type");
+            // Only what fits, and now and then something that does not.
+            let fits = |text: &Option<String>| {
+                let one = ColumnBuilder::new(&data_type).append(text.as_ref().map(|text| text.as_bytes()));
+                one.is_ok() || text.as_deref().is_some_and(|text| text.starts_with('z'))
+            };
+            let texts: Vec<Option<String>> = texts.into_iter().filter(fits).collect();
+            let mut expected = ColumnBuilder::new(&data_type);
+            let (mut found, mut lanes) = (ColumnBuilder::new(&data_type), Lanes::default());
+            for texts in texts.chunks(MAX_VALUES) {
+                let (mut text, mut others, mut places) = (Vec::new(), Vec::new(), Vec::new());
+                for (index, value) in texts.iter().enumerate() {
+                    let Some(value) = value else {
+                        places.push(Place::NULL);
+                        continue;
+                    };
+                    let is_apart = index == apart.index(MAX_VALUES);
+                    let (to, place): (_, fn(u32, u32) -> Place) =
+                        if is_apart { (&mut others, Place::apart) } else { (&mut text, Place::new) };
+                    to.push(b'"');
+                    places.push(place(to.len() as u32, value.len() as u32));
+                    to.extend_from_slice(value.as_bytes());
+                }
+                let one_by_one = texts.iter().enumerate().try_for_each(|(index, text)| {
+                    let text = text.as_ref().map(|text| text.as_bytes());
+                    expected.append(text).map_err(|fault| Misfit { index, fault })
+                });
+                let together = found.append_block(Block { text: &text, apart: &others, places: &places }, &mut lanes);
+                prop_assert_eq!(&together, &one_by_one);
+                if together.is_err() {
+                    return Ok(());
+                }
+            }
+            prop_assert_eq!(&found.finish().expect("UTF-8"), &expected.finish().expect("UTF-8"));
+        }
     }
 }

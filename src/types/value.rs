@@ -73,7 +73,7 @@ pub fn decimal(text: Cell<'_>, precision: u8, scale: i8) -> Result<i128, ValueFa
         _ => None,
     };
     let value = match value {
-        Some(value) if precision as usize >= MAX_DIGITS || value < TEN_TO[precision as usize] => i128::from(value),
+        Some(value) if value < ten_to(precision) => i128::from(value),
         _ => long_decimal(digits.bytes(), precision, scale)?,
     };
     Ok(if negative { -value } else { value })
@@ -88,6 +88,12 @@ const TEN_TO: [u64; MAX_DIGITS] = {
     }
     powers
 };
+
+/// A power of ten, or what is above all numbers that are read at once.
+#[inline(always)]
+pub fn ten_to(power: u8) -> u64 {
+    TEN_TO.get(power as usize).copied().unwrap_or(u64::MAX)
+}
 
 /// Any number of digits, and fewer places than the scale.
 #[cold]
@@ -141,6 +147,9 @@ pub fn varbinary(text: &[u8]) -> Result<Vec<u8>, ValueFault> {
     }
     Ok(bytes)
 }
+
+/// Length of a date in the years up to 9999.
+pub const DATE_LENGTH: usize = "2026-09-17".len();
 
 /// Days since 1970-01-01.
 #[inline(always)]

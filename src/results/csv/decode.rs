@@ -10,14 +10,16 @@ use arrow::array::RecordBatch;
 use bytes::Bytes;
 use memchr::memchr;
 
-use super::super::rows::{BatchBuilder, RowFault};
+use super::super::rows::{BatchBuilder, RowFault, Rows};
 use super::cut::Piece;
 use super::quotes;
+use crate::types::block::{Block, Lanes, MAX_VALUES, Place};
+use crate::types::builder::{ColumnBuilder, Misfit};
 use crate::types::cell::Cell;
 use crate::types::column::Column;
 
 /// Rows cut into fields before they are decoded, at most.
-const BLOCK_ROWS: usize = 128;
+const BLOCK_ROWS: usize = MAX_VALUES;
 /// Text cut into fields before it is decoded; more where a record is longer.
 const BLOCK_BYTES: usize = 24 << 10;
 
@@ -29,6 +31,8 @@ pub struct Decoder {
     /// What is left of the piece, last first, and how far each is read.
     texts: Vec<(Bytes, usize)>,
     header_pending: bool,
+    /// Bytes of a block's rows, about.
+    block_bytes: usize,
     fields: Fields,
 }
 
@@ -41,6 +45,7 @@ impl Decoder {
             origin: piece.at,
             texts: texts.map(|bytes| (bytes, 0)).collect(),
             header_pending: piece.at == 0,
+            block_bytes: BLOCK_BYTES,
             fields: Fields::new(columns.len()),
         }
     }
@@ -55,7 +60,9 @@ impl Decoder {
             while at < text.len() {
                 let rest = &text[at..];
                 let length = self.cut(rest, at, BLOCK_ROWS)?;
-                self.builder.append(self.fields.rows, |column, row| self.fields.get(rest, column, row))?;
+                // The next rows will be about as long: what is looked at and not used is looked at again.
+                self.block_bytes = (length * BLOCK_ROWS / self.fields.rows).min(BLOCK_BYTES);
+                self.builder.append(self.fields.rows, &Cut { text: rest, fields: &self.fields })?;
                 at += length;
                 if self.builder.is_full() {
                     self.texts.push((text, at));
@@ -69,7 +76,7 @@ impl Decoder {
 
     /// Finds the fields of the next records and gives how many bytes those are.
     fn cut(&mut self, text: &[u8], at: usize, max_rows: usize) -> Result<usize, RowFault> {
-        let mut window = BLOCK_BYTES;
+        let mut window = self.block_bytes;
         loop {
             let seen = &text[..window.min(text.len())];
             let length = self.fields.cut(seen, max_rows);
@@ -90,39 +97,41 @@ struct Fields {
     width: usize,
     rows: usize,
     /// Column by column, [`BLOCK_ROWS`] for each.
-    fields: Vec<Field>,
+    places: Vec<Place>,
     /// Texts of fields whose doubled quotes were made single.
     unescaped: Vec<u8>,
     quotes: Vec<u32>,
 }
 
-/// A field's place: in the text, or among the unescaped texts.
-#[derive(Clone, Copy)]
-struct Field {
-    start: u32,
-    length: u32,
+/// The fields of the rows at the start of a text.
+struct Cut<'a> {
+    text: &'a [u8],
+    fields: &'a Fields,
 }
 
-/// Length of a field that is NULL.
-const NULL: u32 = u32::MAX;
-/// Bit of a start among the unescaped texts. Pieces are far smaller.
-const UNESCAPED: u32 = 1 << 31;
+impl Cut<'_> {
+    #[inline(always)]
+    fn block(&self, column: usize) -> Block<'_> {
+        let Fields { places, unescaped, rows, .. } = self.fields;
+        let first = column * BLOCK_ROWS;
+        Block { text: self.text, apart: unescaped, places: &places[first..first + rows] }
+    }
+}
+
+impl Rows for Cut<'_> {
+    fn value(&self, column: usize, row: usize) -> Option<Cell<'_>> {
+        self.block(column).get(row)
+    }
+
+    fn append_column(&self, column: usize, to: &mut ColumnBuilder, lanes: &mut Lanes) -> Result<(), Misfit> {
+        to.append_block(self.block(column), lanes)
+    }
+}
 
 impl Fields {
     fn new(width: usize) -> Self {
-        let fields = vec![Field { start: 0, length: NULL }; width * BLOCK_ROWS];
-        Self { width, rows: 0, fields, unescaped: Vec::new(), quotes: Vec::new() }
-    }
-
-    #[inline(always)]
-    fn get<'a>(&'a self, text: &'a [u8], column: usize, row: usize) -> Option<Cell<'a>> {
-        let Field { start, length } = self.fields[column * BLOCK_ROWS + row];
-        if length == NULL {
-            return None;
-        }
-        let from = if start & UNESCAPED == 0 { text } else { &self.unescaped };
-        let start = (start & !UNESCAPED) as usize;
-        Some(Cell::within(from, start, start + length as usize))
+        let places = vec![Place::NULL; width * BLOCK_ROWS];
+        Self { width, rows: 0, places, unescaped: Vec::new(), quotes: Vec::new() }
     }
 
     /// Finds the fields of all whole records at the start of a text, and gives where they end. What comes behind is cut
@@ -130,8 +139,8 @@ impl Fields {
     fn cut(&mut self, text: &[u8], max_rows: usize) -> usize {
         self.rows = 0;
         self.unescaped.clear();
-        let mut quotes = std::mem::take(&mut self.quotes);
-        quotes::places(text, &mut quotes);
+        let mut room = std::mem::take(&mut self.quotes);
+        let quotes = quotes::places(text, &mut room);
         let (mut at, mut taken) = (0, 0);
         while self.rows < max_rows && at < text.len() {
             if let Some(end) = self.plain(text, at, &quotes[taken..]) {
@@ -143,7 +152,7 @@ impl Fields {
             }
             self.rows += 1;
         }
-        self.quotes = quotes;
+        self.quotes = room;
         at
     }
 
@@ -158,7 +167,7 @@ impl Fields {
             if *open != at || text.get(*close as usize + 1) != Some(&separator) {
                 return None;
             }
-            self.fields[column * BLOCK_ROWS + self.rows] = Field { start: open + 1, length: close - open - 1 };
+            self.places[column * BLOCK_ROWS + self.rows] = Place::new(open + 1, close - open - 1);
             at = close + 2;
         }
         Some(at as usize)
@@ -168,7 +177,7 @@ impl Fields {
     fn any(&mut self, text: &[u8], start: usize, quotes: &[u32]) -> Option<(usize, usize)> {
         let (mut at, mut used) = (start, 0);
         for column in 0..self.width {
-            let mut field = Field { start: at as u32, length: NULL };
+            let mut place = Place::NULL;
             if text.get(at) == Some(&b'"') {
                 let open = at;
                 let mut close = *quotes.get(used + 1)? as usize;
@@ -178,10 +187,10 @@ impl Fields {
                     close = *quotes.get(used + 1)? as usize;
                     used += 2;
                 }
-                field = if doubled {
+                place = if doubled {
                     self.unescape(&text[open + 1..close])
                 } else {
-                    Field { start: open as u32 + 1, length: (close - open - 1) as u32 }
+                    Place::new(open as u32 + 1, (close - open - 1) as u32)
                 };
                 at = close + 1;
             }
@@ -189,20 +198,20 @@ impl Fields {
             if text.get(at) != Some(&separator) {
                 return None;
             }
-            self.fields[column * BLOCK_ROWS + self.rows] = field;
+            self.places[column * BLOCK_ROWS + self.rows] = place;
             at += 1;
         }
         (self.width > 0).then_some((at, used))
     }
 
-    fn unescape(&mut self, mut text: &[u8]) -> Field {
+    fn unescape(&mut self, mut text: &[u8]) -> Place {
         let start = self.unescaped.len();
         while let Some(quote) = memchr(b'"', text) {
             self.unescaped.extend_from_slice(&text[..=quote]);
             text = &text[quote + 2..];
         }
         self.unescaped.extend_from_slice(text);
-        Field { start: start as u32 | UNESCAPED, length: (self.unescaped.len() - start) as u32 }
+        Place::apart(start as u32, (self.unescaped.len() - start) as u32)
     }
 }
 

@@ -49,50 +49,123 @@ fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("popcnt")
 }
 
-/// The places of all quotes of a text, which has less than 4 GiB.
-pub fn places(text: &[u8], places: &mut Vec<u32>) {
-    #[cfg(target_arch = "x86_64")]
-    if has_avx2() {
-        #[target_feature(enable = "avx2,bmi1,popcnt")]
-        fn with_avx2(text: &[u8], places: &mut Vec<u32>) {
-            all_places(text, places, |block| quotes_of_avx2(block));
+/// Room for the places of as many quotes as a block can have.
+type Room = [u32; BLOCK];
+
+/// Puts the places of a block's quotes and gives their number, with instructions that newer processors have.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,popcnt")]
+#[inline]
+fn put_avx512(start: u32, block: &[u8; BLOCK], room: &mut Room) -> usize {
+    use std::arch::x86_64::*;
+    const LANE: usize = 16;
+    const PLACES: [u8; BLOCK] = {
+        let mut places = [0; BLOCK];
+        let mut i = 0;
+        while i < BLOCK {
+            places[i] = i as u8;
+            i += 1;
         }
-        // SAFETY: this processor has the instructions; that is all there is to be safe about.
-        return unsafe { with_avx2(text, places) };
+        places
+    };
+    // SAFETY: arrays of 64 bytes are read.
+    let (bytes, all) = unsafe { (_mm512_loadu_epi8(block.as_ptr().cast()), _mm512_loadu_epi8(PLACES.as_ptr().cast())) };
+    let mask = _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(b'"' as i8));
+    let count = mask.count_ones() as usize;
+    let places = _mm512_maskz_compress_epi8(mask, all);
+    let start = _mm512_set1_epi32(start as i32);
+    let widen = |lane: __m128i| _mm512_add_epi32(_mm512_cvtepu8_epi32(lane), start);
+    let (lanes, _) = room.as_chunks_mut::<LANE>();
+    // SAFETY: a lane has the 64 bytes that are written.
+    let store = |lane: &mut [u32; LANE], of| unsafe { _mm512_storeu_epi32(lane.as_mut_ptr().cast(), widen(of)) };
+    store(&mut lanes[0], _mm512_castsi512_si128(places));
+    if count > LANE {
+        store(&mut lanes[1], _mm512_extracti32x4_epi32::<1>(places));
     }
-    all_places(text, places, quotes_of);
+    if count > 2 * LANE {
+        store(&mut lanes[2], _mm512_extracti32x4_epi32::<2>(places));
+        store(&mut lanes[3], _mm512_extracti32x4_epi32::<3>(places));
+    }
+    count
 }
 
-#[inline(always)]
-fn all_places(text: &[u8], places: &mut Vec<u32>, quotes_of: impl Fn(&[u8; BLOCK]) -> u64) {
-    places.clear();
-    let (blocks, rest) = text.as_chunks::<BLOCK>();
-    for (i, block) in blocks.iter().enumerate() {
-        append((i * BLOCK) as u32, quotes_of(block), places);
-    }
-    append((blocks.len() * BLOCK) as u32, last_mask(rest), places);
+#[cfg(target_arch = "x86_64")]
+fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vbmi")
+        && is_x86_feature_detected!("avx512vbmi2")
+        && is_x86_feature_detected!("popcnt")
 }
 
-/// The bits of a mask as places. Always so many at once that the number of quotes decides little.
+/// Puts the bits of a mask as places. Always so many at once that the number of quotes decides little.
 #[inline(always)]
-fn append(start: u32, mut mask: u64, places: &mut Vec<u32>) {
+fn put(start: u32, mut mask: u64, room: &mut Room) -> usize {
     const AT_ONCE: usize = 8;
-    let length = places.len() + mask.count_ones() as usize;
-    while mask != 0 {
-        let mut some = [0; AT_ONCE];
-        for place in &mut some {
+    let count = mask.count_ones() as usize;
+    for places in room.as_chunks_mut::<AT_ONCE>().0 {
+        if mask == 0 {
+            break;
+        }
+        for place in places {
             *place = start + mask.trailing_zeros();
             mask &= mask.wrapping_sub(1);
         }
-        places.extend_from_slice(&some);
     }
-    places.truncate(length);
+    count
 }
 
-fn last_mask(rest: &[u8]) -> u64 {
+/// The places of all quotes of a text, which has less than 4 GiB. They lie in `room`, which is used again and again.
+pub fn places<'a>(text: &[u8], room: &'a mut Vec<u32>) -> &'a [u32] {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,popcnt")]
+        fn with_avx512(text: &[u8], room: &mut Vec<u32>) -> usize {
+            all_places(text, room, |start, block, room| put_avx512(start, block, room))
+        }
+        #[target_feature(enable = "avx2,bmi1,popcnt")]
+        fn with_avx2(text: &[u8], room: &mut Vec<u32>) -> usize {
+            all_places(text, room, |start, block, room| put(start, quotes_of_avx2(block), room))
+        }
+        if has_avx512() {
+            // SAFETY: this processor has the instructions; that is all there is to be safe about.
+            let count = unsafe { with_avx512(text, room) };
+            return &room[..count];
+        }
+        if has_avx2() {
+            // SAFETY: as above.
+            let count = unsafe { with_avx2(text, room) };
+            return &room[..count];
+        }
+    }
+    let count = all_places(text, room, |start, block, room| put(start, quotes_of(block), room));
+    &room[..count]
+}
+
+#[inline(always)]
+fn all_places(text: &[u8], room: &mut Vec<u32>, put: impl Fn(u32, &[u8; BLOCK], &mut Room) -> usize) -> usize {
+    let mut count = 0;
+    let mut put = |start: usize, block: &[u8; BLOCK]| {
+        if room.len() < count + BLOCK {
+            room.resize(2 * count + BLOCK, 0);
+        }
+        if let Some(room) = room[count..].first_chunk_mut() {
+            count += put(start as u32, block, room);
+        }
+    };
+    let (blocks, rest) = text.as_chunks::<BLOCK>();
+    for (i, block) in blocks.iter().enumerate() {
+        put(i * BLOCK, block);
+    }
+    put(blocks.len() * BLOCK, &padded(rest));
+    count
+}
+
+/// The last bytes, with none that are quotes behind them.
+fn padded(rest: &[u8]) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
     block[..rest.len()].copy_from_slice(rest);
-    quotes_of(&block)
+    block
 }
 
 /// Whether there is an odd number of quotes: whether a text that starts outside of a field ends inside of one.
@@ -113,7 +186,7 @@ pub fn is_odd(text: &[u8]) -> bool {
 fn any_is_odd(text: &[u8], quotes_of: impl Fn(&[u8; BLOCK]) -> u64) -> bool {
     let (blocks, rest) = text.as_chunks::<BLOCK>();
     let whole = blocks.iter().fold(0, |bits, block| bits ^ quotes_of(block));
-    (whole ^ last_mask(rest)).count_ones() % 2 == 1
+    (whole ^ quotes_of(&padded(rest))).count_ones() % 2 == 1
 }
 
 #[cfg(test)]
@@ -126,13 +199,22 @@ mod tests {
         #[test]
         fn every_quote_is_found(text in prop::collection::vec(prop::sample::select(b"\"a!#\xa2\x22\x00\xff".to_vec()), 0..300)) {
             let expected: Vec<u32> = (0..text.len()).filter(|at| text[*at] == b'"').map(|at| at as u32).collect();
-            let mut found = Vec::new();
-            places(&text, &mut found);
             prop_assert_eq!(is_odd(&text), expected.len() % 2 == 1);
             prop_assert_eq!(any_is_odd(&text, quotes_of), expected.len() % 2 == 1);
-            prop_assert_eq!(&found, &expected);
-            all_places(&text, &mut found, quotes_of);
-            prop_assert_eq!(found, expected);
+            let mut room = Vec::new();
+            prop_assert_eq!(places(&text, &mut room), &expected);
+            // As processors without newer instructions do it.
+            let count = all_places(&text, &mut room, |start, block, room| put(start, quotes_of(block), room));
+            prop_assert_eq!(&room[..count], &expected);
+            #[cfg(target_arch = "x86_64")]
+            if has_avx2() {
+                let put = |start, block: &[u8; BLOCK], room: &mut Room| {
+                    // SAFETY: this processor has the instructions.
+                    put(start, unsafe { quotes_of_avx2(block) }, room)
+                };
+                let count = all_places(&text, &mut room, put);
+                prop_assert_eq!(&room[..count], &expected);
+            }
         }
     }
 }

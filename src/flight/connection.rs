@@ -1,0 +1,255 @@
+//! A client's connection, encrypted or not, whose small writes are put together.
+//!
+//! HTTP/2 writes and flushes each frame by itself, and many clients take frames of 16 KiB at most: a large result would
+//! be tens of thousands of system calls, each of which wakes the client. So frames wait here until there are enough of
+//! them. A flush does not send: it asks for the connection's task to run again, and what waits is sent then, behind all
+//! that the task had to write. A task that runs always reads first.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+
+use crate::signin::Principal;
+
+/// Bytes that are sent at once.
+const TOGETHER: usize = 256 << 10;
+
+/// A client's connection.
+pub struct Connection {
+    transport: Transport,
+    /// Whom the client's certificate names.
+    owner: Option<Principal>,
+    unsent: Unsent,
+}
+
+/// What bytes go through.
+enum Transport {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Bytes that wait to be sent.
+#[derive(Default)]
+struct Unsent {
+    bytes: Vec<u8>,
+    /// How many of them have been sent.
+    sent: usize,
+    is_flush_due: bool,
+}
+
+/// What calls know of the connection they came by: whom its client certificate names.
+#[derive(Debug, Clone, Default)]
+pub struct Peer(pub Option<Principal>);
+
+impl Connection {
+    pub fn plain(stream: TcpStream) -> Self {
+        Self { transport: Transport::Plain(stream), owner: None, unsent: Unsent::default() }
+    }
+
+    pub fn encrypted(stream: TlsStream<TcpStream>, owner: Option<Principal>) -> Self {
+        Self { transport: Transport::Tls(Box::new(stream)), owner, unsent: Unsent::default() }
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        Peer(self.owner.clone())
+    }
+}
+
+/// The same for either transport.
+macro_rules! each {
+    ($transport:expr, $stream:ident => $call:expr) => {
+        match $transport {
+            Transport::Plain(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+            Transport::Tls(stream) => {
+                let $stream = Pin::new(stream.as_mut());
+                $call
+            }
+        }
+    };
+}
+
+impl Unsent {
+    /// Sends all that waits. Memory for it is given back: most connections are idle most of the time.
+    fn poll_send(&mut self, transport: &mut Transport, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.sent < self.bytes.len() {
+            let rest = &self.bytes[self.sent..];
+            match ready!(each!(transport, stream => stream.poll_write(context, rest)))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.sent += count,
+            }
+        }
+        self.sent = 0;
+        if self.is_flush_due {
+            self.bytes = Vec::new();
+            ready!(each!(transport, stream => stream.poll_flush(context)))?;
+            self.is_flush_due = false;
+        } else {
+            self.bytes.clear();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { transport, unsent, .. } = self.get_mut();
+        // What cannot be sent now does not keep from reading: the socket wakes the task for either.
+        if unsent.is_flush_due
+            && let Poll::Ready(Err(error)) = unsent.poll_send(transport, context)
+        {
+            return Poll::Ready(Err(error));
+        }
+        each!(transport, stream => stream.poll_read(context, buffer))
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Self { transport, unsent, .. } = self.get_mut();
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        if unsent.bytes.len() + length > TOGETHER {
+            ready!(unsent.poll_send(transport, context))?;
+        }
+        if length >= TOGETHER {
+            return each!(transport, stream => stream.poll_write_vectored(context, parts));
+        }
+        if unsent.bytes.capacity() == 0 && length >= TOGETHER / 16 {
+            // More of the kind will follow.
+            unsent.bytes.reserve_exact(TOGETHER);
+        }
+        parts.iter().for_each(|part| unsent.bytes.extend_from_slice(part));
+        Poll::Ready(Ok(length))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { transport, unsent, .. } = self.get_mut();
+        if unsent.bytes.is_empty() {
+            return each!(transport, stream => stream.poll_flush(context));
+        }
+        if !unsent.is_flush_due {
+            unsent.is_flush_due = true;
+            context.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { transport, unsent, .. } = self.get_mut();
+        ready!(unsent.poll_send(transport, context))?;
+        each!(transport, stream => stream.poll_shutdown(context))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair() -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
+        (Connection::plain(listener.accept().await.expect("a peer").0), peer)
+    }
+
+    #[tokio::test]
+    async fn all_bytes_come_in_order_whatever_their_pieces() {
+        let (mut connection, mut peer) = pair().await;
+        let bytes: Vec<u8> = (0..5_000_000_u32).map(|i| (i % 251) as u8).collect();
+        let reading = tokio::spawn(async move {
+            // Slower than they are written, so that the socket is full now and then.
+            let (mut all, mut piece) = (Vec::new(), vec![0; 50_000]);
+            loop {
+                match peer.read(&mut piece).await.expect("bytes") {
+                    0 => return all,
+                    count => all.extend_from_slice(&piece[..count]),
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+        let (mut rest, mut sizes) =
+            (bytes.as_slice(), [1, 9, 16_384, 300_000, 200, 70_000, TOGETHER].into_iter().cycle());
+        while !rest.is_empty() {
+            let (piece, behind) = rest.split_at(sizes.next().unwrap_or_default().min(rest.len()));
+            connection.write_all(piece).await.expect("the peer reads");
+            connection.flush().await.expect("the peer reads");
+            rest = behind;
+        }
+        connection.shutdown().await.expect("the peer reads");
+        assert!(reading.await.expect("no panic") == bytes);
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_flushed_is_sent_when_the_task_runs_again() {
+        let (mut connection, mut peer) = pair().await;
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut context = Context::from_waker(&waker);
+        for part in [b"one ", b"two "] {
+            assert!(matches!(Pin::new(&mut connection).poll_write(&mut context, part), Poll::Ready(Ok(4))));
+            assert!(Pin::new(&mut connection).poll_flush(&mut context).is_ready());
+        }
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1, "one wake is enough for both");
+        let mut bytes = [0; 8];
+        let nothing = tokio::time::timeout(std::time::Duration::from_millis(50), peer.peek(&mut bytes)).await;
+        assert!(nothing.is_err(), "both wait for the task");
+        let mut room = [0; 8];
+        assert!(Pin::new(&mut connection).poll_read(&mut context, &mut ReadBuf::new(&mut room)).is_pending());
+        peer.read_exact(&mut bytes).await.expect("they were sent");
+        assert_eq!(&bytes, b"one two ");
+        assert_eq!(connection.unsent.bytes.capacity(), 0, "an idle connection keeps no memory");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_gone_is_an_error() {
+        let (mut connection, peer) = pair().await;
+        drop(peer);
+        let piece = vec![0; TOGETHER];
+        let mut written = Ok(());
+        for _ in 0..100 {
+            written = connection.write_all(&piece).await;
+            if written.is_err() {
+                break;
+            }
+        }
+        assert!(written.is_err());
+    }
+}
