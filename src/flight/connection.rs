@@ -18,6 +18,8 @@ use crate::signin::Principal;
 
 /// Bytes that are sent at once.
 const TOGETHER: usize = 256 << 10;
+/// What is sent from where it is: pyarrow's client takes frames that need not wait for others.
+const LARGE: usize = 64 << 10;
 
 /// A client's connection.
 pub struct Connection {
@@ -127,10 +129,10 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let Self { transport, unsent, .. } = self.get_mut();
         let length: usize = parts.iter().map(|part| part.len()).sum();
-        if unsent.bytes.len() + length > TOGETHER {
+        if length >= LARGE || unsent.bytes.len() + length > TOGETHER {
             ready!(unsent.poll_send(transport, context))?;
         }
-        if length >= TOGETHER {
+        if length >= LARGE {
             return each!(transport, stream => stream.poll_write_vectored(context, parts));
         }
         if unsent.bytes.capacity() == 0 && length >= TOGETHER / 16 {
