@@ -9,6 +9,7 @@
 //! | [`nested`] | the text of arrays, maps and rows, where it can be read back |
 //! | [`cell`] | a text inside of a larger one, read whole words at a time |
 //! | [`block`] | many such texts, read several to an instruction |
+//! | [`digits`] | digits and days, whole words at a time |
 //! | [`literal`] | Arrow values → SQL literals |
 //! | [`builder`] | many values' texts → an Arrow array |
 //! | [`mod@column`] | a result's columns, and their schema |
@@ -18,6 +19,7 @@ pub mod block;
 pub mod builder;
 pub mod cell;
 pub mod column;
+pub mod digits;
 pub mod literal;
 pub mod nested;
 pub mod parse;

@@ -6,6 +6,7 @@
 use std::ops::RangeInclusive;
 
 use super::cell::Cell;
+use super::digits::{ZEROS, days, eight_digits, not_digits};
 use super::value::DATE_LENGTH;
 
 /// Values of a block, at most.
@@ -117,9 +118,6 @@ pub struct Numbers<'a> {
     pub odd: &'a mut [u64],
 }
 
-const ZEROS: u64 = u64::from_le_bytes([b'0'; WORD]);
-const UPPER_HALVES: u64 = u64::from_le_bytes([0xf0; WORD]);
-const NO_CARRY: u64 = u64::from_le_bytes([0x06; WORD]);
 /// Which bytes of two words are the last so many.
 const LAST: [[u64; 2]; TAIL + 1] = {
     let mut masks = [[0; 2]; TAIL + 1];
@@ -219,38 +217,6 @@ impl Lanes {
     }
 }
 
-/// Not zero if some byte is above 9.
-#[inline(always)]
-fn not_digits(word: u64) -> u64 {
-    // A byte is a digit if nothing is in its upper half, also when 6 is added.
-    (word | word.wrapping_add(NO_CARRY)) & UPPER_HALVES
-}
-
-/// The number of eight digits, the first in the lowest byte.
-#[inline(always)]
-fn eight_digits(digits: u64) -> u64 {
-    // Neighbours together: digits, pairs, fours.
-    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8) & 0x00ff_00ff_00ff_00ff;
-    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
-    (fours & 0xffff_ffff) * 10_000 + (fours >> 32)
-}
-
-/// Days since 1970-01-01, and whether there is such a day, of years up to 9999. Without branches, so that several are
-/// reckoned at once.
-#[inline(always)]
-fn days(year: u32, month: u32, day: u32) -> (i32, bool) {
-    let is_leap = year.is_multiple_of(4) & (!year.is_multiple_of(25) | year.is_multiple_of(16));
-    let in_february = 28 + u32::from(is_leap);
-    let in_month = if month == 2 { in_february } else { 30 + ((month + month / 8) & 1) };
-    let is_date = (year > 0) & (month.wrapping_sub(1) < 12) & (day.wrapping_sub(1) < in_month);
-    // Years that start in March end with the day that some have and some have not.
-    let (year, month) = if month <= 2 { (year.wrapping_sub(1), month + 9) } else { (year, month - 3) };
-    let before = year.wrapping_mul(365).wrapping_add(year / 4).wrapping_sub(year / 100).wrapping_add(year / 400);
-    const TO_1970: u32 = 719_469;
-    let days = before.wrapping_add((153 * month + 2) / 5).wrapping_add(day).wrapping_sub(TO_1970);
-    (days as i32, is_date)
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::NaiveDate;
@@ -279,24 +245,6 @@ mod tests {
     }
 
     #[test]
-    fn every_day_is_counted() {
-        let first = NaiveDate::from_ymd_opt(1, 1, 1).expect("a day");
-        let epoch = NaiveDate::from_ymd_opt(1970, 1, 1).expect("a day");
-        for date in first.iter_days().take_while(|date| date.to_string().len() == 10) {
-            use chrono::Datelike;
-            let found = days(date.year() as u32, date.month(), date.day());
-            assert_eq!(found, ((date - epoch).num_days() as i32, true), "{date}");
-        }
-        for (year, month, day) in [(0, 1, 1), (1900, 2, 29), (2001, 2, 29), (2000, 2, 30), (2000, 4, 31), (2000, 13, 1)]
-        {
-            assert!(!days(year, month, day).1, "{year}-{month}-{day}");
-        }
-        for (month, day) in [(0, 1), (1, 0), (1, 32), (99, 99)] {
-            assert!(!days(2000, month, day).1, "{month}-{day}");
-        }
-    }
-
-    #[test]
     fn what_is_longer_than_it_should_be_is_odd() {
         let texts = ["something before", "00001-10-01", "00000000000000001"].map(|text| Some(text.to_owned()));
         let (text, places) = lay(&texts);
@@ -306,53 +254,53 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn numbers_are_what_they_are_or_odd(
-            before in "[0-9\"-]{0,20}",
-            texts in prop::collection::vec(prop::option::weighted(0.9, "-?[0-9]{1,19}|[0-9]{0,9}[./:][0-9]{0,9}|-?[0-9]{1,8}\\.[0-9]{1,7}|-?-|"), 0..MAX_VALUES),
-        ) {
-            let texts = [vec![Some(before)], texts].concat();
-            let texts = &texts[..texts.len().min(MAX_VALUES)];
-            let (text, places) = lay(texts);
-            let block = Block { text: &text, apart: &[], places: &places };
-            let mut lanes = Lanes::default();
-            let expected = |index: usize, exact: &dyn Fn(&str) -> Option<i64>| {
-                let end = places[index].start() + places[index].length() as usize;
-                let value = texts[index].as_deref().filter(|value| end >= TAIL && value.trim_start_matches('-').len() <= TAIL);
-                value.filter(|value| !value.starts_with("--")).and_then(exact)
-            };
-            let integers = read(lanes.integers(block));
-            for (index, found) in integers.iter().enumerate() {
-                let parse = |value: &str| value.parse().ok();
-                prop_assert_eq!(*found, expected(index, &parse), "{:?}", texts[index]);
-            }
-            for places in 1..=7 {
-                let points = read(lanes.fixed_points(block, places));
-                for (index, found) in points.iter().enumerate() {
-                    let parse = |value: &str| {
-                        let (whole, fraction) = value.split_once('.')?;
-                        let is_whole = !whole.trim_start_matches('-').is_empty() && fraction.len() == places;
-                        format!("{whole}{fraction}").parse().ok().filter(|_| is_whole)
-                    };
+            #[test]
+            fn numbers_are_what_they_are_or_odd(
+                before in "[0-9\"-]{0,20}",
+                texts in prop::collection::vec(prop::option::weighted(0.9, "-?[0-9]{1,19}|[0-9]{0,9}[./:][0-9]{0,9}|-?[0-9]{1,8}\\.[0-9]{1,7}|-?-|"), 0..MAX_VALUES),
+            ) {
+                let texts = [vec![Some(before)], texts].concat();
+                let texts = &texts[..texts.len().min(MAX_VALUES)];
+                let (text, places) = lay(texts);
+                let block = Block { text: &text, apart: &[], places: &places };
+                let mut lanes = Lanes::default();
+                let expected = |index: usize, exact: &dyn Fn(&str) -> Option<i64>| {
+                    let end = places[index].start() + places[index].length() as usize;
+                    let value = texts[index].as_deref().filter(|value| end >= TAIL && value.trim_start_matches('-').len() <= TAIL);
+                    value.filter(|value| !value.starts_with("--")).and_then(exact)
+                };
+                let integers = read(lanes.integers(block));
+                for (index, found) in integers.iter().enumerate() {
+                    let parse = |value: &str| value.parse().ok();
                     prop_assert_eq!(*found, expected(index, &parse), "{:?}", texts[index]);
+                }
+                for places in 1..=7 {
+                    let points = read(lanes.fixed_points(block, places));
+                    for (index, found) in points.iter().enumerate() {
+                        let parse = |value: &str| {
+                            let (whole, fraction) = value.split_once('.')?;
+                            let is_whole = !whole.trim_start_matches('-').is_empty() && fraction.len() == places;
+                            format!("{whole}{fraction}").parse().ok().filter(|_| is_whole)
+                        };
+                        prop_assert_eq!(*found, expected(index, &parse), "{:?}", texts[index]);
+                    }
+                }
+            }
+
+            #[test]
+            fn dates_are_what_they_are_or_odd(
+                texts in prop::collection::vec(prop::option::weighted(0.9, "-?[0-9]{3,5}-[01][0-9]-[0-3][0-9]|[0-9:/-]{10}|(19|20)[0-9]{2}-02-(28|29|30)"), 0..MAX_VALUES),
+            ) {
+                let texts = [vec![Some("something before".to_owned())], texts].concat();
+                let texts = &texts[..texts.len().min(MAX_VALUES)];
+                let (text, places) = lay(texts);
+                let block = Block { text: &text, apart: &[], places: &places };
+                for (found, text) in read(Lanes::default().dates(block)).into_iter().zip(texts) {
+                    let text = text.as_deref().filter(|text| text.len() == 10 && !text.starts_with(['-', '+']));
+                    let date = text.and_then(|text| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok());
+    let date = date.filter(|date| Some(date.to_string().as_str()) == text);
+                    prop_assert_eq!(found, date.map(|date| i64::from(date.to_epoch_days())), "{:?}", text);
                 }
             }
         }
-
-        #[test]
-        fn dates_are_what_they_are_or_odd(
-            texts in prop::collection::vec(prop::option::weighted(0.9, "-?[0-9]{3,5}-[01][0-9]-[0-3][0-9]|[0-9:/-]{10}|(19|20)[0-9]{2}-02-(28|29|30)"), 0..MAX_VALUES),
-        ) {
-            let texts = [vec![Some("something before".to_owned())], texts].concat();
-            let texts = &texts[..texts.len().min(MAX_VALUES)];
-            let (text, places) = lay(texts);
-            let block = Block { text: &text, apart: &[], places: &places };
-            for (found, text) in read(Lanes::default().dates(block)).into_iter().zip(texts) {
-                let text = text.as_deref().filter(|text| text.len() == 10 && !text.starts_with(['-', '+']));
-                let date = text.and_then(|text| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok());
-                let date = date.filter(|date| Some(date.to_string().as_str()) == text && date.to_string() .as_str() >= "0001");
-                prop_assert_eq!(found, date.map(|date| i64::from(date.to_epoch_days())), "{:?}", text);
-            }
-        }
-    }
 }

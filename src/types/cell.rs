@@ -1,6 +1,8 @@
 //! The text of one value, and what lies around it: with some bytes before and behind, values can be read and copied whole
 //! words at a time.
 
+use super::digits::{ZEROS, eight_digits, not_digits};
+
 /// A value's text inside of a larger one.
 #[derive(Debug, Clone, Copy)]
 pub struct Cell<'a> {
@@ -124,19 +126,9 @@ impl<'a> Cell<'a> {
 /// The number of the `count` (1 to 8) digits in a word's highest bytes.
 #[inline(always)]
 fn digits(word: u64, count: usize) -> Option<u64> {
-    const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
-    const UPPER_HALVES: u64 = u64::from_le_bytes([0xf0; 8]);
-    const NO_CARRY: u64 = u64::from_le_bytes([0x06; 8]);
     // What lies before the digits becomes zeros.
     let digits = (word ^ ZEROS) & (u64::MAX << (64 - 8 * count as u32));
-    // A byte is a digit if nothing is in its upper half, also when 6 is added.
-    if (digits | digits.wrapping_add(NO_CARRY)) & UPPER_HALVES != 0 {
-        return None;
-    }
-    // Neighbours together: digits, pairs, fours.
-    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8) & 0x00ff_00ff_00ff_00ff;
-    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
-    Some(fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff)
+    (not_digits(digits) == 0).then(|| eight_digits(digits))
 }
 
 fn slow_number(digits: &[u8]) -> Option<u64> {

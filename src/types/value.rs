@@ -8,6 +8,7 @@ use std::str::from_utf8;
 use chrono::{LocalResult, NaiveDate, NaiveDateTime, TimeZone, Utc};
 
 use super::cell::Cell;
+use super::digits;
 
 /// Why a value's text is not a value of its column.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -313,22 +314,8 @@ fn any_leading_date(text: &[u8]) -> Option<(i32, &[u8])> {
 /// Days since 1970-01-01 of a day of the years 0 to 9999, if there is such a day.
 #[inline(always)]
 fn days(year: u32, month: u32, day: u32) -> Option<i32> {
-    const LENGTHS: [u8; 16] = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0, 0, 0];
-    /// Days of a year before a month, if February has 28.
-    const BEFORE: [u16; 16] = [0, 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 0, 0, 0];
-    let leap = year & 3 == 0 && (!year.is_multiple_of(25) || year & 15 == 0);
-    let month_index = (month & 15) as usize;
-    let length = u32::from(LENGTHS[month_index]) + u32::from(leap && month == 2);
-    if month > 12 || day == 0 || day > length {
-        return None;
-    }
-    // Leap days up to the month; 400 years more, so that nothing is negative.
-    let full = year + 400 - u32::from(month <= 2);
-    let leap_days = full / 4 - full / 100 + full / 400;
-    const LEAP_DAYS_OF_400_YEARS: i32 = 97;
-    const EPOCH_FROM_YEAR_0: i32 = 719_528;
-    let days = 365 * year + leap_days + u32::from(BEFORE[month_index]) + day;
-    Some(days as i32 - LEAP_DAYS_OF_400_YEARS - EPOCH_FROM_YEAR_0)
+    let (days, is_date) = digits::days(year, month, day);
+    is_date.then_some(days)
 }
 
 #[inline(always)]

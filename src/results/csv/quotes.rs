@@ -54,7 +54,7 @@ type Room = [u32; BLOCK];
 
 /// Puts the places of a block's quotes and gives their number, with instructions that newer processors have.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
 #[inline]
 fn put_avx512(start: u32, block: &[u8; BLOCK], room: &mut Room) -> usize {
     use std::arch::x86_64::*;
@@ -93,7 +93,6 @@ fn put_avx512(start: u32, block: &[u8; BLOCK], room: &mut Room) -> usize {
 fn has_avx512() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vbmi")
         && is_x86_feature_detected!("avx512vbmi2")
         && is_x86_feature_detected!("popcnt")
 }
@@ -119,7 +118,7 @@ fn put(start: u32, mut mask: u64, room: &mut Room) -> usize {
 pub fn places<'a>(text: &[u8], room: &'a mut Vec<u32>) -> &'a [u32] {
     #[cfg(target_arch = "x86_64")]
     {
-        #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,popcnt")]
+        #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
         fn with_avx512(text: &[u8], room: &mut Vec<u32>) -> usize {
             all_places(text, room, |start, block, room| put_avx512(start, block, room))
         }
