@@ -1,7 +1,9 @@
 """One contender of benches/peers/run: reads lineitem and prints one line of JSON.
 
 `total_s`: from the statement to the last row. `fetch_s`: of a query that has finished, from the first request for rows to
-the last row. `first_s`: the same to the first batch, where there are batches. `client_mib`: this process's peak.
+the last row. `first_s`: the same to the first batch, where there are batches. `cpu_s`: what this process, the gateway and
+the endpoint worked in the fetch that counts. `client_mib`: this process's peak. No run holds the rows of another: memory
+that is new to a process costs more than memory that it used before.
 """
 
 import argparse
@@ -20,14 +22,31 @@ POLL_SECONDS = 0.05
 class Times:
     """The best of several runs, in seconds."""
 
-    def __init__(self):
-        self.total = self.fetch = self.first = None
+    def __init__(self, gateway, endpoint):
+        self.processes = {"client": os.getpid(), "gateway": gateway, "endpoint": endpoint}
+        self.total = self.fetch = self.first = self.cpu = None
 
-    def add(self, total=None, fetch=None, first=None):
-        for name, value in (("total", total), ("fetch", fetch), ("first", first)):
-            best = getattr(self, name)
-            if value is not None and (best is None or value < best):
-                setattr(self, name, value)
+    def now(self):
+        """The time, and how much each process has worked."""
+        return time.perf_counter(), {name: cpu_seconds(process) for name, process in self.processes.items()}
+
+    def add_total(self, seconds):
+        self.total = min(seconds, self.total or seconds)
+
+    def add_fetch(self, started, to_first=None):
+        """A fetch that began then, and is over now."""
+        (began, before), (ended, after) = started, self.now()
+        if self.fetch is None or ended - began < self.fetch:
+            self.fetch = ended - began
+            self.cpu = {name: after[name] - before[name] for name in after}
+        if to_first is not None:
+            self.first = min(to_first, self.first or to_first)
+
+
+def cpu_seconds(process):
+    """User and system time of a process so far."""
+    fields = open(f"/proc/{process}/stat").read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def timed(work):
@@ -40,25 +59,26 @@ def athena_flight(path, compression=None):
     """ADBC: execute and fetch; then the same finished query's rows again."""
 
     def run(endpoint, gateway, times):
+        import pyarrow as pa
         from adbc_driver_flightsql import dbapi
 
         headers = {"x-athena-result-path": path} | ({"x-athena-compression": compression} if compression else {})
         options = {f"adbc.flight.sql.rpc.call_header.{name}": value for name, value in headers.items()}
         with dbapi.connect(gateway, db_kwargs=options, autocommit=True) as connection:
             with connection.cursor() as cursor:
-                total, table = timed(lambda: (cursor.execute(QUERY), cursor.fetch_arrow_table())[1])
-            times.add(total=total)
+                total, _ = timed(lambda: (cursor.execute(QUERY), cursor.fetch_arrow_table())[1].num_rows)
+            times.add_total(total)
             with connection.cursor() as cursor:
                 partitions, _ = cursor.adbc_execute_partitions(QUERY)
-                started = time.perf_counter()
+                started = times.now()
                 first, batches = None, []
                 for partition in partitions:
                     cursor.adbc_read_partition(partition)
                     for batch in cursor.fetch_record_batch():
-                        first = first or time.perf_counter() - started
+                        first = first or time.perf_counter() - started[0]
                         batches.append(batch)
-                times.add(fetch=time.perf_counter() - started, first=first)
-        return table
+                times.add_fetch(started, first)
+        return pa.Table.from_batches(batches)
 
     return run
 
@@ -75,13 +95,13 @@ def flight(path):
         with fl.connect(gateway) as client:
             started = time.perf_counter()
             info = client.get_flight_info(command, call)
-            finished = time.perf_counter()
+            finished = times.now()
             reader = client.do_get(info.endpoints[0].ticket, call)
             first = reader.read_chunk().data
-            to_first = time.perf_counter() - finished
+            to_first = time.perf_counter() - finished[0]
             table = pa.Table.from_batches([first, *(chunk.data for chunk in reader)])
-            ended = time.perf_counter()
-        times.add(total=ended - started, fetch=ended - finished, first=to_first)
+            times.add_fetch(finished, to_first)
+            times.add_total(time.perf_counter() - started)
         return table
 
     return run
@@ -126,13 +146,13 @@ def pyathena(kind, unload=False, poll=POLL_SECONDS):
         with connection, connection.cursor() as cursor:
             polled = []
             look = cursor._poll
-            cursor._poll = lambda *arguments: (look(*arguments), polled.append(time.perf_counter()))[0]
+            cursor._poll = lambda *arguments: (look(*arguments), polled.append(times.now()))[0]
             started = time.perf_counter()
             cursor.execute(QUERY)
             read = {"arrow": "as_arrow", "pandas": "as_pandas", "plain": "fetchall"}[kind]
             rows = getattr(cursor, read)()
-            ended = time.perf_counter()
-        times.add(total=ended - started, fetch=ended - polled[-1])
+            times.add_fetch(polled[-1])
+            times.add_total(time.perf_counter() - started)
         return rows
 
     return run
@@ -152,16 +172,19 @@ def wrangler(how):
         output = f"{STAGING}wrangler-{how}-{time.time_ns()}/"
         options = {"database": "tpch", "s3_output": output, "boto3_session": session}
         approach = {"ctas_approach": how == "ctas", "unload_approach": how == "unload"}
-        total, frame = timed(lambda: wr.athena.read_sql_query(QUERY, keep_files=True, **approach, **options))
+        total, _ = timed(lambda: len(wr.athena.read_sql_query(QUERY, keep_files=True, **approach, **options)))
+        times.add_total(total)
         if how == "csv":
             id = wr.athena.start_query_execution(QUERY, **options)
             wr.athena.wait_query(id, boto3_session=session)
-            fetch, _ = timed(lambda: wr.athena.get_query_results(query_execution_id=id, boto3_session=session))
+            started = times.now()
+            frame = wr.athena.get_query_results(query_execution_id=id, boto3_session=session)
         else:
             files = [name for name in wr.s3.list_objects(output, boto3_session=session) if "manifest" not in name]
             files = [name for name in files if not name.endswith((".csv", ".metadata", ".txt"))]
-            fetch, _ = timed(lambda: wr.s3.read_parquet(files, boto3_session=session))
-        times.add(total=total, fetch=fetch)
+            started = times.now()
+            frame = wr.s3.read_parquet(files, boto3_session=session)
+        times.add_fetch(started)
         return frame
 
     return run
@@ -192,8 +215,9 @@ def limit(kind):
             unload = f"UNLOAD ({QUERY}) TO '{folder}' WITH (format = 'PARQUET', compression = 'SNAPPY')"
             finished(athena, unload)
             read = lambda: pyarrow.parquet.read_table(folder.removeprefix("s3://").rstrip("/"), filesystem=files)
-        fetch, table = timed(read)
-        times.add(fetch=fetch)
+        started = times.now()
+        table = read()
+        times.add_fetch(started)
         return table
 
     return run
@@ -211,13 +235,15 @@ def bare_flight(endpoint, gateway, times):
     ours, theirs = context.Pipe()
     server = context.Process(target=serve_table, args=(endpoint, gateway, theirs), daemon=True)
     server.start()
+    os.sched_setaffinity(server.pid, os.sched_getaffinity(times.processes["gateway"]))
+    times.processes["gateway"] = server.pid
     with fl.connect(f"grpc://127.0.0.1:{ours.recv()}") as client:
-        started = time.perf_counter()
+        started = times.now()
         reader = client.do_get(fl.Ticket(b"all"))
         first = reader.read_chunk().data
-        to_first = time.perf_counter() - started
+        to_first = time.perf_counter() - started[0]
         received = pa.Table.from_batches([first, *(chunk.data for chunk in reader)])
-        times.add(fetch=time.perf_counter() - started, first=to_first)
+        times.add_fetch(started, to_first)
     server.terminate()
     return received
 
@@ -227,7 +253,7 @@ def serve_table(endpoint, gateway, pipe):
 
     global LINEITEM
     LINEITEM = lineitem_types()
-    table = flight("unload")(endpoint, gateway, Times())
+    table = flight("unload")(endpoint, gateway, Times(os.getpid(), os.getpid()))
 
     class Bare(fl.FlightServerBase):
         def do_get(self, context, ticket):
@@ -320,10 +346,11 @@ def main():
     parser.add_argument("name", choices=RUNS)
     parser.add_argument("endpoint")
     parser.add_argument("gateway")
+    parser.add_argument("--servers", type=int, nargs=2, required=True, help="processes of the gateway and the endpoint")
     parser.add_argument("--repeat", type=int, default=1)
     arguments = parser.parse_args()
     LINEITEM = lineitem_types()
-    times, rows = Times(), None
+    times, rows = Times(*arguments.servers), None
     for _ in range(arguments.repeat):
         rows = None
         rows = RUNS[arguments.name](arguments.endpoint, arguments.gateway, times)
@@ -332,6 +359,7 @@ def main():
         "total_s": times.total,
         "fetch_s": times.fetch,
         "first_s": times.first,
+        "cpu_s": times.cpu,
         "client_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "types": types(rows),
     }

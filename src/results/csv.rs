@@ -5,6 +5,8 @@
 
 mod cut;
 mod decode;
+mod masks;
+mod plain;
 mod quotes;
 
 use std::sync::Arc;

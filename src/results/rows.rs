@@ -97,14 +97,14 @@ impl BatchBuilder {
                 RowFault::value(&self.columns[column], next_row + index as u64, &text, fault)
             })?;
         }
-        if self.rows == 0 && rows > 0 {
+        let before = self.rows;
+        self.rows += rows;
+        if before < SAMPLE_ROWS && self.rows >= SAMPLE_ROWS {
             // The batch will grow to its size with rows like these.
             let bytes = self.builders.iter().map(ColumnBuilder::bytes).sum::<usize>().max(1);
-            let times = (BATCH_BYTES / bytes).min(MAX_BATCH_ROWS / rows);
-            let more = if rows >= SAMPLE_ROWS { times } else { 0 };
-            self.builders.iter_mut().for_each(|builder| builder.reserve(more));
+            let times = (BATCH_BYTES / bytes).min(MAX_BATCH_ROWS / self.rows);
+            self.builders.iter_mut().for_each(|builder| builder.reserve(times));
         }
-        self.rows += rows;
         Ok(())
     }
 

@@ -63,20 +63,56 @@ impl Place {
     }
 }
 
+/// The places of one column's values among those of all columns, row by row.
+#[derive(Clone, Copy)]
+pub struct Places<'a> {
+    /// From the first of this column on.
+    places: &'a [Place],
+    width: usize,
+}
+
+impl<'a> Places<'a> {
+    /// The places of one of `width` columns. `all` are whole rows.
+    #[inline(always)]
+    pub fn of_column(all: &'a [Place], column: usize, width: usize) -> Self {
+        Self { places: all.get(column..).unwrap_or_default(), width }
+    }
+
+    #[inline(always)]
+    pub fn len(self) -> usize {
+        self.places.len().div_ceil(self.width)
+    }
+
+    #[inline(always)]
+    pub fn is_empty(self) -> bool {
+        self.places.is_empty()
+    }
+
+    #[inline(always)]
+    pub fn get(self, row: usize) -> Place {
+        self.places[row * self.width]
+    }
+
+    #[inline(always)]
+    pub fn iter(self) -> impl Iterator<Item = &'a Place> {
+        self.places.iter().step_by(self.width)
+    }
+}
+
 /// The texts of some values of one column, [`MAX_VALUES`] at most.
 #[derive(Clone, Copy)]
 pub struct Block<'a> {
     pub text: &'a [u8],
     /// Texts that were changed to be what they mean.
     pub apart: &'a [u8],
-    pub places: &'a [Place],
+    pub places: Places<'a>,
 }
 
 impl<'a> Block<'a> {
     /// The text of one value; `None` for NULL.
     #[inline(always)]
     pub fn get(self, index: usize) -> Option<Cell<'a>> {
-        let place = self.places[index];
+        let place = self.places.get(index);
         if place.is_null() {
             return None;
         }
@@ -248,7 +284,7 @@ mod tests {
     fn what_is_longer_than_it_should_be_is_odd() {
         let texts = ["something before", "00001-10-01", "00000000000000001"].map(|text| Some(text.to_owned()));
         let (text, places) = lay(&texts);
-        let block = Block { text: &text, apart: &[], places: &places };
+        let block = Block { text: &text, apart: &[], places: Places::of_column(&places, 0, 1) };
         assert_eq!(read(Lanes::default().dates(block)), [None; 3]);
         assert_eq!(read(Lanes::default().integers(block)), [None; 3]);
     }
@@ -262,7 +298,7 @@ mod tests {
                 let texts = [vec![Some(before)], texts].concat();
                 let texts = &texts[..texts.len().min(MAX_VALUES)];
                 let (text, places) = lay(texts);
-                let block = Block { text: &text, apart: &[], places: &places };
+                let block = Block { text: &text, apart: &[], places: Places::of_column(&places, 0, 1) };
                 let mut lanes = Lanes::default();
                 let expected = |index: usize, exact: &dyn Fn(&str) -> Option<i64>| {
                     let end = places[index].start() + places[index].length() as usize;
@@ -294,7 +330,7 @@ mod tests {
                 let texts = [vec![Some("something before".to_owned())], texts].concat();
                 let texts = &texts[..texts.len().min(MAX_VALUES)];
                 let (text, places) = lay(texts);
-                let block = Block { text: &text, apart: &[], places: &places };
+                let block = Block { text: &text, apart: &[], places: Places::of_column(&places, 0, 1) };
                 for (found, text) in read(Lanes::default().dates(block)).into_iter().zip(texts) {
                     let text = text.as_deref().filter(|text| text.len() == 10 && !text.starts_with(['-', '+']));
                     let date = text.and_then(|text| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok());

@@ -282,7 +282,7 @@ mod tests {
     use arrow::util::display::array_value_to_string;
     use proptest::prelude::*;
 
-    use super::super::block::{MAX_VALUES, Place};
+    use super::super::block::{MAX_VALUES, Place, Places};
     use super::*;
 
     fn check(data_type: &str, text: &str, expected: &str) {
@@ -422,7 +422,8 @@ mod tests {
                     let text = text.as_ref().map(|text| text.as_bytes());
                     expected.append(text).map_err(|fault| Misfit { index, fault })
                 });
-                let together = found.append_block(Block { text: &text, apart: &others, places: &places }, &mut lanes);
+                let places = Places::of_column(&places, 0, 1);
+                let together = found.append_block(Block { text: &text, apart: &others, places }, &mut lanes);
                 prop_assert_eq!(&together, &one_by_one);
                 if together.is_err() {
                     return Ok(());

@@ -22,7 +22,7 @@ COMMANDS = [line for language, text in BLOCKS if language == "sh" for line in te
 # Run by whoever runs this test, and by a newcomer: the build itself, and all tests.
 ELSEWHERE = ["cargo run -- serve --demo", "make test"]
 # The comparison with peers: test_results.py runs it on less data and with the binary under test.
-PEERS = ["cargo build --release", "benches/peers/run --scale 0.1"]
+PEERS = ["cargo build --release", "benches/peers/run --scale 0.1", "benches/peers/run --scale 0.1 --apart"]
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))

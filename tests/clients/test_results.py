@@ -1,6 +1,7 @@
 """Results through ADBC by every path, what a killed endpoint does to them, and the comparison with peers."""
 
 import json
+import os
 import subprocess
 import sys
 import urllib.request
@@ -16,6 +17,7 @@ PEERS = ROOT / "benches/peers"
 sys.path.insert(0, str(PEERS))
 
 from contender import statement_query  # noqa: E402
+
 
 @pytest.fixture
 def connect(demo):
@@ -112,15 +114,26 @@ def test_an_endpoint_killed_in_the_middle_is_an_error(start, tmp_path, path):
             reader.read_all()
 
 
-def test_the_comparison_with_peers_runs(tmp_path):
-    names = "pyarrow,athena-flight,pyathena,awswrangler,bare"
-    command = [sys.executable, PEERS / "run", "--scale", "0.001", "--repeat", "1", "--binary", BINARY, "--only", names]
+def peers(*arguments):
+    """The rows of benches/peers/run's table."""
+    command = [sys.executable, PEERS / "run", "--scale", "0.001", "--repeat", "1", "--binary", BINARY, *arguments]
     ran = subprocess.run([*map(str, command), "--format", "json"], capture_output=True, text=True, timeout=600)
     assert ran.returncode == 0, ran.stderr
-    rows = {row["name"]: row for row in json.loads(ran.stdout)["rows"]}
+    return {row["name"]: row for row in json.loads(ran.stdout)["rows"]}
+
+
+def test_the_comparison_with_peers_runs():
+    rows = peers("--only", "pyarrow,athena-flight,pyathena,awswrangler,bare")
     assert len(rows) > 12
     for name, row in rows.items():
         assert "error" not in row, row
         assert row["rows"] == 6005, name
     for name in ("athena-flight-direct", "athena-flight-unload"):
         assert rows[name]["types"] == "int64, decimal128(15, 2), date32[day], string"
+        assert rows[name]["cpu_s"].keys() == {"client", "gateway", "endpoint"}
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs a core for either side")
+def test_client_and_servers_are_compared_on_cores_of_their_own():
+    rows = peers("--apart", "--only", "pyarrow-csv,athena-flight-direct,bare")
+    assert {row["rows"] for row in rows.values()} == {6005}

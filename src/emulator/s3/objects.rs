@@ -2,20 +2,20 @@
 //!
 //! `s3s-fs` reads files in pieces of 4 KiB, hashes a whole file to answer HEAD, and passes If-Match over.
 
+use std::fs::File;
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::stream;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, SeekFrom};
 
 use super::error;
 
 /// One read from the disk, and one write to the socket.
-const PIECE_BYTES: usize = 1 << 20;
+const PIECE_BYTES: u64 = 1 << 20;
 
 /// What is known of an object before its bytes are read.
 pub struct Object {
@@ -169,35 +169,39 @@ fn parse_range(text: &str, length: u64) -> Range {
 }
 
 async fn open(path: &Path, start: u64) -> std::io::Result<File> {
-    let mut file = File::open(path).await?;
-    file.set_max_buf_size(PIECE_BYTES);
-    if start > 0 {
-        file.seek(SeekFrom::Start(start)).await?;
-    }
-    Ok(file)
+    let path = path.to_owned();
+    blocking(move || {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(start))?;
+        Ok(file)
+    })
+    .await
 }
 
 /// The next `left` bytes of a file, in large pieces.
 fn pieces(file: File, left: u64) -> impl futures::Stream<Item = std::io::Result<Bytes>> {
-    stream::unfold((file, left), |(mut file, left)| async move {
+    stream::try_unfold((file, left), |(mut file, left)| async move {
         if left == 0 {
-            return None;
+            return Ok(None);
         }
-        let want = left.min(PIECE_BYTES as u64) as usize;
-        let mut piece = BytesMut::with_capacity(want);
-        let mut limited = (&mut file).take(want as u64);
-        while piece.len() < want {
-            match limited.read_buf(&mut piece).await {
-                Ok(0) => {
-                    let cut = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the object became shorter");
-                    return Some((Err(cut), (file, 0)));
-                }
-                Ok(_) => {}
-                Err(error) => return Some((Err(error), (file, 0))),
-            }
+        let want = left.min(PIECE_BYTES);
+        let (piece, file) = blocking(move || {
+            // Straight into memory that nobody has filled before.
+            let mut piece = Vec::with_capacity(want as usize);
+            file.by_ref().take(want).read_to_end(&mut piece)?;
+            Ok((piece, file))
+        })
+        .await?;
+        if (piece.len() as u64) < want {
+            return Err(std::io::Error::new(ErrorKind::UnexpectedEof, "the object became shorter"));
         }
-        Some((Ok(piece.freeze()), (file, left - want as u64)))
+        Ok(Some((Bytes::from(piece), (file, left - want))))
     })
+}
+
+/// Work on files, on a thread that may wait for the disk.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(work).await?
 }
 
 #[cfg(test)]

@@ -8,19 +8,20 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use super::super::rows::{BatchBuilder, RowFault, Rows};
 use super::cut::Piece;
-use super::quotes;
-use crate::types::block::{Block, Lanes, MAX_VALUES, Place};
+use super::plain::Separators;
+use super::{plain, quotes};
+use crate::types::block::{Block, Lanes, MAX_VALUES, Place, Places};
 use crate::types::builder::{ColumnBuilder, Misfit};
 use crate::types::cell::Cell;
 use crate::types::column::Column;
 
 /// Rows cut into fields before they are decoded, at most.
 const BLOCK_ROWS: usize = MAX_VALUES;
-/// Text cut into fields before it is decoded; more where a record is longer.
+/// Text cut into fields before it is decoded; one record where that is longer.
 const BLOCK_BYTES: usize = 24 << 10;
 
 /// Decodes the records of one piece.
@@ -76,18 +77,14 @@ impl Decoder {
 
     /// Finds the fields of the next records and gives how many bytes those are.
     fn cut(&mut self, text: &[u8], at: usize, max_rows: usize) -> Result<usize, RowFault> {
-        let mut window = self.block_bytes;
-        loop {
-            let seen = &text[..window.min(text.len())];
-            let length = self.fields.cut(seen, max_rows);
-            if length > 0 && (self.fields.rows > 0) {
-                return Ok(length);
-            }
-            if seen.len() == text.len() {
+        let window = &text[..self.block_bytes.min(text.len())];
+        match self.fields.cut(window, max_rows) {
+            // Longer than the window, or none.
+            0 => self.fields.cut_one(text).ok_or_else(|| {
                 let row = self.builder.next_row();
-                return Err(misshapen(text, self.origin + at as u64, row, self.fields.width));
-            }
-            window *= 4;
+                misshapen(text, self.origin + at as u64, row, self.fields.width)
+            }),
+            length => Ok(length),
         }
     }
 }
@@ -96,10 +93,11 @@ impl Decoder {
 struct Fields {
     width: usize,
     rows: usize,
-    /// Column by column, [`BLOCK_ROWS`] for each.
+    /// Row by row.
     places: Vec<Place>,
     /// Texts of fields whose doubled quotes were made single.
     unescaped: Vec<u8>,
+    separators: Separators,
     quotes: Vec<u32>,
 }
 
@@ -112,9 +110,8 @@ struct Cut<'a> {
 impl Cut<'_> {
     #[inline(always)]
     fn block(&self, column: usize) -> Block<'_> {
-        let Fields { places, unescaped, rows, .. } = self.fields;
-        let first = column * BLOCK_ROWS;
-        Block { text: self.text, apart: unescaped, places: &places[first..first + rows] }
+        let Fields { places, unescaped, rows, width, .. } = self.fields;
+        Block { text: self.text, apart: unescaped, places: Places::of_column(&places[..rows * width], column, *width) }
     }
 }
 
@@ -131,61 +128,62 @@ impl Rows for Cut<'_> {
 impl Fields {
     fn new(width: usize) -> Self {
         let places = vec![Place::NULL; width * BLOCK_ROWS];
-        Self { width, rows: 0, places, unescaped: Vec::new(), quotes: Vec::new() }
+        Self { width, rows: 0, places, unescaped: Vec::new(), separators: Separators::default(), quotes: Vec::new() }
     }
 
-    /// Finds the fields of all whole records at the start of a text, and gives where they end. What comes behind is cut
-    /// off, or is no record.
+    /// Finds the fields of whole records at the start of a text, and gives where they end. What comes behind is cut off, or
+    /// is no record.
     fn cut(&mut self, text: &[u8], max_rows: usize) -> usize {
-        self.rows = 0;
         self.unescaped.clear();
-        let mut room = std::mem::take(&mut self.quotes);
-        let quotes = quotes::places(text, &mut room);
-        let (mut at, mut taken) = (0, 0);
-        while self.rows < max_rows && at < text.len() {
-            if let Some(end) = self.plain(text, at, &quotes[taken..]) {
-                (at, taken) = (end, taken + 2 * self.width);
-            } else if let Some((end, used)) = self.any(text, at, &quotes[taken..]) {
-                (at, taken) = (end, taken + used);
-            } else {
-                break;
+        let most = max_rows * self.width;
+        match plain::cut(text, self.width, &mut self.separators, &mut self.places[..most]) {
+            Some((rows @ 1.., end)) => {
+                self.rows = rows;
+                end
             }
+            _ => self.cut_by_quotes(text, max_rows),
+        }
+    }
+
+    fn cut_by_quotes(&mut self, text: &[u8], max_rows: usize) -> usize {
+        let mut room = std::mem::take(&mut self.quotes);
+        let count = quotes::find(text, &mut room);
+        let mut quotes = room[..count].iter().map(|quote| *quote as usize);
+        let mut at = 0;
+        self.rows = 0;
+        while self.rows < max_rows
+            && at < text.len()
+            && let Some(end) = self.record(text, at, &mut quotes)
+        {
+            at = end;
             self.rows += 1;
         }
         self.quotes = room;
         at
     }
 
-    /// A record without NULLs and doubled quotes: quotes and separators alternate without a gap.
-    #[inline(always)]
-    fn plain(&mut self, text: &[u8], start: usize, quotes: &[u32]) -> Option<usize> {
-        let (pairs, _) = quotes.get(..2 * self.width)?.as_chunks::<2>();
-        let last = pairs.len().checked_sub(1)?;
-        let mut at = start as u32;
-        for (column, [open, close]) in pairs.iter().enumerate() {
-            let separator = if column == last { b'\n' } else { b',' };
-            if *open != at || text.get(*close as usize + 1) != Some(&separator) {
-                return None;
-            }
-            self.places[column * BLOCK_ROWS + self.rows] = Place::new(open + 1, close - open - 1);
-            at = close + 2;
-        }
-        Some(at as usize)
+    /// Finds the fields of the first record, however long it is, and gives where it ends.
+    fn cut_one(&mut self, text: &[u8]) -> Option<usize> {
+        self.unescaped.clear();
+        self.rows = 0;
+        let end = self.record(text, 0, &mut memchr_iter(b'"', text))?;
+        self.rows = 1;
+        Some(end)
     }
 
-    /// Any record. Gives where it ends and how many quotes it has.
-    fn any(&mut self, text: &[u8], start: usize, quotes: &[u32]) -> Option<(usize, usize)> {
-        let (mut at, mut used) = (start, 0);
+    /// Finds the fields of one record and gives where it ends. `quotes` are the places of those from its start on.
+    #[inline(always)]
+    fn record(&mut self, text: &[u8], start: usize, quotes: &mut impl Iterator<Item = usize>) -> Option<usize> {
+        let mut at = start;
         for column in 0..self.width {
             let mut place = Place::NULL;
             if text.get(at) == Some(&b'"') {
-                let open = at;
-                let mut close = *quotes.get(used + 1)? as usize;
-                used += 2;
+                let open = quotes.next()?;
+                let mut close = quotes.next()?;
                 let doubled = text.get(close + 1) == Some(&b'"');
                 while text.get(close + 1) == Some(&b'"') {
-                    close = *quotes.get(used + 1)? as usize;
-                    used += 2;
+                    quotes.next()?;
+                    close = quotes.next()?;
                 }
                 place = if doubled {
                     self.unescape(&text[open + 1..close])
@@ -198,10 +196,10 @@ impl Fields {
             if text.get(at) != Some(&separator) {
                 return None;
             }
-            self.places[column * BLOCK_ROWS + self.rows] = place;
+            self.places[self.rows * self.width + column] = place;
             at += 1;
         }
-        (self.width > 0).then_some((at, used))
+        (self.width > 0).then_some(at)
     }
 
     fn unescape(&mut self, mut text: &[u8]) -> Place {
@@ -389,6 +387,20 @@ mod tests {
             let text = encode(3, &rows);
             prop_assert_eq!(obviously(3, &text), Some(rows.clone()));
             prop_assert_eq!(decode(3, &cut_at(&text, &cuts)), Ok(rows));
+        }
+
+        #[test]
+        fn what_lies_among_plain_records_is_what_the_slow_decoder_says(
+            before in 0..40_usize,
+            between in prop::collection::vec(
+                prop::sample::select(vec!["\",\"", "\"\n\"", "\"\"", "\"", ",", "\n", "a"]), 0..12),
+            behind in 0..40_usize,
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..3),
+        ) {
+            let plain = "\",x,\",\"y\"\n";
+            let text = ["\"a\",\"b\"\n", &plain.repeat(before), &between.concat(), &plain.repeat(behind)].concat();
+            let found = decode(2, &cut_at(text.as_bytes(), &cuts));
+            prop_assert_eq!(found.ok(), obviously(2, text.as_bytes()));
         }
 
         #[test]

@@ -52,7 +52,7 @@ impl Texts {
         const MIDDLING: usize = 32;
         const LONG: usize = 64;
         let (mut total, mut longest, mut any_null, mut any_apart) = (0_u64, 0, false, false);
-        for place in block.places {
+        for place in block.places.iter() {
             total += u64::from(place.length());
             longest = longest.max(place.length());
             any_null |= place.is_null();
