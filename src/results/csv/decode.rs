@@ -2,7 +2,8 @@
 //!
 //! Every field is quoted, a quote inside is doubled, line ends inside stay. An unquoted empty field is NULL and a quoted
 //! one is '', so the quotes have to be looked at before they are taken off. Some hundred rows are cut into fields first,
-//! and then each column is decoded at once: the text is still in the cache, and no value has to ask what type it is.
+//! by [`plain`] where it can, and then each column is decoded at once: the text is still in the cache, and no value has to
+//! ask what type it is.
 
 use std::sync::Arc;
 
@@ -23,6 +24,9 @@ use crate::types::column::Column;
 const BLOCK_ROWS: usize = MAX_VALUES;
 /// Text cut into fields before it is decoded; one record where that is longer.
 const BLOCK_BYTES: usize = 24 << 10;
+
+/// Plain records in a row that are worth a block of their own.
+const PLAIN_RUN: usize = 16;
 
 /// Decodes the records of one piece.
 pub struct Decoder {
@@ -137,7 +141,7 @@ impl Fields {
         self.unescaped.clear();
         let most = max_rows * self.width;
         match plain::cut(text, self.width, &mut self.separators, &mut self.places[..most]) {
-            Some((rows @ 1.., end)) => {
+            Some((rows, end)) if rows >= PLAIN_RUN.min(max_rows) => {
                 self.rows = rows;
                 end
             }

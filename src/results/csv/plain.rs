@@ -20,9 +20,9 @@ pub struct Separators {
 const BEFORE: u32 = u32::MAX;
 
 on_any_processor! {
-    /// Puts the fields of the whole records at the start of a text, each of `width` fields, one record after the other, as
-    /// many as `fields` has room for. Gives how many records those are and where they end; `None` if a record of the text
-    /// is not plain or has another width. The text's last bytes, less than a block, are not looked at.
+    /// Puts the fields of the plain records at the start of a text, each of `width` fields, one record after the other, as
+    /// many as `fields` has room for. Gives how many records those are and where they end; `None` if one of them has
+    /// another width. Of the 64 bytes in which the first one lies that is not plain or not whole, none is looked at.
     fn cut(text: &[u8], width: usize, separators: &mut Separators, fields: &mut [Place]) -> Option<(usize, usize)> = cut_with
 }
 
@@ -35,7 +35,7 @@ fn cut_with(
     equal: impl Fn(&[u8; BLOCK], u8) -> u64,
     put: impl Fn(u32, u64, &mut Room) -> usize,
 ) -> Option<(usize, usize)> {
-    let count = separators.find(text, equal, put)?;
+    let count = separators.find(text, equal, put);
     let places = &separators.places[..count];
     let records = separators.line_ends.len().min(fields.len().checked_div(width)?);
     let ends = &separators.line_ends[..records];
@@ -55,15 +55,15 @@ fn cut_with(
 }
 
 impl Separators {
-    /// Finds those in a text's whole blocks and gives their number, with the one before; `None` if there is a field that is
-    /// not plain.
+    /// Finds those in a text's whole blocks, up to one with a field that is not plain, and gives their number, with the one
+    /// before.
     #[inline(always)]
     fn find(
         &mut self,
         text: &[u8],
         equal: impl Fn(&[u8; BLOCK], u8) -> u64,
         put: impl Fn(u32, u64, &mut Room) -> usize,
-    ) -> Option<usize> {
+    ) -> usize {
         let (blocks, _) = text.as_chunks::<BLOCK>();
         // Every second byte is one at most, and there has to be room for a whole block's.
         let room = 1 + blocks.len() * (BLOCK / 2) + BLOCK;
@@ -81,7 +81,7 @@ impl Separators {
             let opening = found << 1 | after_separator;
             let closing = quotes & !opening;
             if opening & !quotes != 0 || closing << 1 | after_closing != found {
-                return None;
+                break;
             }
             starts_inside = 0_u64.wrapping_sub(inside >> 63);
             (after_separator, after_closing) = (found >> 63, closing >> 63);
@@ -95,7 +95,7 @@ impl Separators {
                 ends &= ends - 1;
             }
         }
-        Some(count)
+        count
     }
 }
 
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_plain_is_told_wherever_it_lies() {
+    fn nothing_is_cut_from_a_record_that_is_not_plain_on() {
         for other in [
             "\"a\",,\"b\"",
             ",\"a\",\"b\"",
@@ -144,17 +144,23 @@ mod tests {
             "\"a\",\",\"\",\"\",\",\"b\"",
             "\"a\"x,\"b\",\"c\"",
             "\"a\",x\"b\",\"c\"",
-            "\"a\",\"b\"",
             "a,b,c",
         ] {
             for before in 0..2 * BLOCK {
-                let text = format!(
-                    "\"{}\",\"b\",\"c\"\n{other}\n{}",
-                    "a".repeat(before),
-                    "\"a\",\"b\",\"c\"\n".repeat(2 * BLOCK)
-                );
-                assert_eq!(cut(&text, 3, 1_000), None, "{other} behind {before} bytes");
+                let first = format!("\"{}\",\"b\",\"c\"\n", "a".repeat(before));
+                let text = format!("{first}{other}\n{}", "\"a\",\"b\",\"c\"\n".repeat(2 * BLOCK));
+                let (fields, end) = cut(&text, 3, 1_000).expect("records of three fields, or none");
+                assert!(end == 0 && fields.is_empty() || end == first.len(), "{other} behind {before} bytes");
+                assert!(end > 0 || first.len() % BLOCK > 0, "{other} behind {before} bytes");
             }
+        }
+    }
+
+    #[test]
+    fn records_of_another_width_are_told() {
+        let text = "\"a\",\"b\",\"c\"\n".repeat(BLOCK);
+        for width in [0, 1, 2, 4, 6] {
+            assert_eq!(cut(&text, width, 1_000), None);
         }
     }
 }
