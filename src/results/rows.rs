@@ -62,6 +62,7 @@ pub trait Rows {
     /// The text of one value; `None` for NULL.
     fn value(&self, column: usize, row: usize) -> Option<Cell<'_>>;
 
+    /// Appends all of one column's values; what does not fit is told by its row.
     fn append_column(&self, column: usize, to: &mut ColumnBuilder, lanes: &mut Lanes) -> Result<(), Misfit>;
 }
 

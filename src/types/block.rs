@@ -290,53 +290,53 @@ mod tests {
     }
 
     proptest! {
-            #[test]
-            fn numbers_are_what_they_are_or_odd(
-                before in "[0-9\"-]{0,20}",
-                texts in prop::collection::vec(prop::option::weighted(0.9, "-?[0-9]{1,19}|[0-9]{0,9}[./:][0-9]{0,9}|-?[0-9]{1,8}\\.[0-9]{1,7}|-?-|"), 0..MAX_VALUES),
-            ) {
-                let texts = [vec![Some(before)], texts].concat();
-                let texts = &texts[..texts.len().min(MAX_VALUES)];
-                let (text, places) = lay(texts);
-                let block = Block { text: &text, apart: &[], places: Places::of_column(&places, 0, 1) };
-                let mut lanes = Lanes::default();
-                let expected = |index: usize, exact: &dyn Fn(&str) -> Option<i64>| {
-                    let end = places[index].start() + places[index].length() as usize;
-                    let value = texts[index].as_deref().filter(|value| end >= TAIL && value.trim_start_matches('-').len() <= TAIL);
-                    value.filter(|value| !value.starts_with("--")).and_then(exact)
-                };
-                let integers = read(lanes.integers(block));
-                for (index, found) in integers.iter().enumerate() {
-                    let parse = |value: &str| value.parse().ok();
-                    prop_assert_eq!(*found, expected(index, &parse), "{:?}", texts[index]);
-                }
-                for places in 1..=7 {
-                    let points = read(lanes.fixed_points(block, places));
-                    for (index, found) in points.iter().enumerate() {
-                        let parse = |value: &str| {
-                            let (whole, fraction) = value.split_once('.')?;
-                            let is_whole = !whole.trim_start_matches('-').is_empty() && fraction.len() == places;
-                            format!("{whole}{fraction}").parse().ok().filter(|_| is_whole)
-                        };
-                        prop_assert_eq!(*found, expected(index, &parse), "{:?}", texts[index]);
-                    }
-                }
+        #[test]
+        fn numbers_are_what_they_are_or_odd(
+            before in "[0-9\"-]{0,20}",
+            texts in prop::collection::vec(prop::option::weighted(0.9, "-?[0-9]{1,19}|[0-9]{0,9}[./:][0-9]{0,9}|-?[0-9]{1,8}\\.[0-9]{1,7}|-?-|"), 0..MAX_VALUES),
+        ) {
+            let texts = [vec![Some(before)], texts].concat();
+            let texts = &texts[..texts.len().min(MAX_VALUES)];
+            let (text, places) = lay(texts);
+            let block = Block { text: &text, apart: &[], places: Places::of_column(&places, 0, 1) };
+            let mut lanes = Lanes::default();
+            let expected = |index: usize, exact: &dyn Fn(&str) -> Option<i64>| {
+                let end = places[index].start() + places[index].length() as usize;
+                let value = texts[index].as_deref().filter(|value| end >= TAIL && value.trim_start_matches('-').len() <= TAIL);
+                value.filter(|value| !value.starts_with("--")).and_then(exact)
+            };
+            let integers = read(lanes.integers(block));
+            for (index, found) in integers.iter().enumerate() {
+                let parse = |value: &str| value.parse().ok();
+                prop_assert_eq!(*found, expected(index, &parse), "{:?}", texts[index]);
             }
-
-            #[test]
-            fn dates_are_what_they_are_or_odd(
-                texts in prop::collection::vec(prop::option::weighted(0.9, "-?[0-9]{3,5}-[01][0-9]-[0-3][0-9]|[0-9:/-]{10}|(19|20)[0-9]{2}-02-(28|29|30)"), 0..MAX_VALUES),
-            ) {
-                let texts = [vec![Some("something before".to_owned())], texts].concat();
-                let texts = &texts[..texts.len().min(MAX_VALUES)];
-                let (text, places) = lay(texts);
-                let block = Block { text: &text, apart: &[], places: Places::of_column(&places, 0, 1) };
-                for (found, text) in read(Lanes::default().dates(block)).into_iter().zip(texts) {
-                    let text = text.as_deref().filter(|text| text.len() == 10 && !text.starts_with(['-', '+']));
-                    let date = text.and_then(|text| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok());
-    let date = date.filter(|date| Some(date.to_string().as_str()) == text);
-                    prop_assert_eq!(found, date.map(|date| i64::from(date.to_epoch_days())), "{:?}", text);
+            for places in 1..=7 {
+                let points = read(lanes.fixed_points(block, places));
+                for (index, found) in points.iter().enumerate() {
+                    let parse = |value: &str| {
+                        let (whole, fraction) = value.split_once('.')?;
+                        let is_whole = !whole.trim_start_matches('-').is_empty() && fraction.len() == places;
+                        format!("{whole}{fraction}").parse().ok().filter(|_| is_whole)
+                    };
+                    prop_assert_eq!(*found, expected(index, &parse), "{:?}", texts[index]);
                 }
             }
         }
+
+        #[test]
+        fn dates_are_what_they_are_or_odd(
+            texts in prop::collection::vec(prop::option::weighted(0.9, "-?[0-9]{3,5}-[01][0-9]-[0-3][0-9]|[0-9:/-]{10}|(19|20)[0-9]{2}-02-(28|29|30)"), 0..MAX_VALUES),
+        ) {
+            let texts = [vec![Some("something before".to_owned())], texts].concat();
+            let texts = &texts[..texts.len().min(MAX_VALUES)];
+            let (text, places) = lay(texts);
+            let block = Block { text: &text, apart: &[], places: Places::of_column(&places, 0, 1) };
+            for (found, text) in read(Lanes::default().dates(block)).into_iter().zip(texts) {
+                let text = text.as_deref().filter(|text| text.len() == 10 && !text.starts_with(['-', '+']));
+                let date = text.and_then(|text| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok());
+                let date = date.filter(|date| Some(date.to_string().as_str()) == text);
+                prop_assert_eq!(found, date.map(|date| i64::from(date.to_epoch_days())), "{:?}", text);
+            }
+        }
+    }
 }

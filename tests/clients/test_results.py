@@ -133,6 +133,15 @@ def test_the_comparison_with_peers_runs():
         assert rows[name]["cpu_s"].keys() == {"client", "gateway", "endpoint"}
 
 
+def test_one_core_cannot_be_shared_out():
+    command = [sys.executable, PEERS / "run", "--apart", "--binary", BINARY]
+    one = {min(os.sched_getaffinity(0))}
+    ran = subprocess.run(
+        [*map(str, command)], capture_output=True, text=True, timeout=60, preexec_fn=lambda: os.sched_setaffinity(0, one)
+    )
+    assert (ran.returncode, ran.stderr.strip()) == (1, "--apart needs two cores: leave it out here")
+
+
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs a core for either side")
 def test_client_and_servers_are_compared_on_cores_of_their_own():
     rows = peers("--apart", "--only", "pyarrow-csv,athena-flight-direct,bare")
