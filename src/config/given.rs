@@ -49,7 +49,7 @@ impl Given {
         for (name, text) in flags {
             given.values.insert(name, (text, Origin::Flag));
         }
-        for option in &OPTIONS {
+        for option in OPTIONS {
             let name = option.variable();
             // Compose files and the like set what they have no value for to nothing.
             if let Some(text) = variable(&name).filter(|text| !text.is_empty()) {

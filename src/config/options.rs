@@ -102,7 +102,7 @@ const fn secret(section: Section, name: &'static str, what: &'static str) -> Con
 use Kind::{List, Number, Path, Seconds, Size, Switch, Text};
 use Section::{Aws, Server, SignIn, Statements, Tls};
 
-pub static OPTIONS: [ConfigOption; 57] = [
+pub static OPTIONS: &[ConfigOption] = &[
     option(Server, "listen", Text, "127.0.0.1:31337", "address to listen on, HOST:PORT; port 0 takes a free one"),
     option(Server, "demo", Switch, "false", "start the embedded endpoint with TPC-H data (database tpch)"),
     option(Server, "demo-scale", Number, "0.01", "scale factor of the demo data; 1 is 6 million rows of lineitem"),
