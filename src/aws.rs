@@ -14,6 +14,6 @@ pub mod options;
 mod owner;
 mod roles;
 
-pub use clients::Clients;
+pub use clients::{Clients, account_of};
 pub use errors::AwsError;
 pub use options::AwsOptions;

@@ -9,9 +9,11 @@ pub mod pattern;
 mod scope;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 
 use crate::aws::{AwsError, Clients};
 use crate::types::AthenaType;
@@ -23,6 +25,7 @@ pub const GLUE_CATALOG: &str = "AwsDataCatalog";
 const MAX_AGE: Duration = Duration::from_secs(30);
 /// Tables with their columns that are kept, in all listings.
 const MAX_TABLES: u64 = 200_000;
+const MAX_DATABASES: u64 = 100_000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
@@ -78,28 +81,54 @@ impl TableKind {
     }
 }
 
+/// Listings of all tenants, in one size. Cloning shares them.
+#[derive(Clone)]
+pub struct Listings {
+    catalogs: Cache<u64, Arc<Vec<String>>>,
+    databases: Cache<(u64, String), Arc<Vec<Database>>>,
+    tables: Cache<(u64, String, String), Arc<Vec<Table>>>,
+}
+
+impl Default for Listings {
+    fn default() -> Self {
+        // The idle go first, and a newcomer always finds room.
+        let lru = EvictionPolicy::lru;
+        Self {
+            catalogs: Cache::builder().max_capacity(10_000).eviction_policy(lru()).time_to_live(MAX_AGE).build(),
+            databases: Cache::builder()
+                .max_capacity(MAX_DATABASES)
+                .weigher(|_, databases: &Arc<Vec<Database>>| u32::try_from(databases.len() + 1).unwrap_or(u32::MAX))
+                .eviction_policy(lru())
+                .time_to_live(MAX_AGE)
+                .build(),
+            tables: Cache::builder()
+                .max_capacity(MAX_TABLES)
+                .weigher(|_, tables: &Arc<Vec<Table>>| u32::try_from(tables.len() + 1).unwrap_or(u32::MAX))
+                .eviction_policy(lru())
+                .time_to_live(MAX_AGE)
+                .build(),
+        }
+    }
+}
+
+/// What one tenant sees.
 pub struct Catalog {
     clients: Clients,
     /// All that is to be seen, where it is not everything.
     scope: Option<Scope>,
-    catalogs: Cache<(), Arc<Vec<String>>>,
-    databases: Cache<String, Arc<Vec<Database>>>,
-    tables: Cache<(String, String), Arc<Vec<Table>>>,
+    listings: Listings,
+    /// What of the listings is this tenant's: no two have the same number, and none has one twice.
+    epoch: AtomicU64,
 }
 
 impl Catalog {
-    pub fn new(clients: Clients, scope: Option<Scope>) -> Self {
-        Self {
-            clients,
-            scope,
-            catalogs: Cache::builder().max_capacity(1).time_to_live(MAX_AGE).build(),
-            databases: Cache::builder().max_capacity(1000).time_to_live(MAX_AGE).build(),
-            tables: Cache::builder()
-                .max_capacity(MAX_TABLES)
-                .weigher(|_, tables: &Arc<Vec<Table>>| u32::try_from(tables.len() + 1).unwrap_or(u32::MAX))
-                .time_to_live(MAX_AGE)
-                .build(),
-        }
+    pub fn new(clients: Clients, scope: Option<Scope>, listings: Listings, epoch: u64) -> Self {
+        Self { clients, scope, listings, epoch: AtomicU64::new(epoch) }
+    }
+
+    /// What this tenant's listings are found by now.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
     }
 
     /// Names of all data catalogs.
@@ -109,7 +138,7 @@ impl Catalog {
             catalogs.retain(|name| self.scope.as_ref().is_none_or(|scope| scope.has_catalog(name)));
             Ok(Arc::new(catalogs))
         };
-        self.catalogs.try_get_with((), list).await
+        self.listings.catalogs.try_get_with(self.epoch(), list).await
     }
 
     /// Databases of a catalog, by name.
@@ -124,7 +153,7 @@ impl Catalog {
             databases.sort_by(|a, b| a.name.cmp(&b.name));
             Ok(Arc::new(databases))
         };
-        self.databases.try_get_with(catalog.to_owned(), list).await
+        self.listings.databases.try_get_with((self.epoch(), catalog.to_owned()), list).await
     }
 
     /// Tables of a database with their columns, by name.
@@ -141,7 +170,8 @@ impl Catalog {
             tables.sort_by(|a, b| a.name.cmp(&b.name));
             Ok(Arc::new(tables))
         };
-        self.tables.try_get_with((catalog.to_owned(), database.to_owned()), list).await
+        let key = (self.epoch(), catalog.to_owned(), database.to_owned());
+        self.listings.tables.try_get_with(key, list).await
     }
 
     /// A table of Glue's as it is now; `None` if there is none.
@@ -153,11 +183,9 @@ impl Catalog {
         self.scope.as_ref().is_none_or(|scope| scope.has(catalog, database))
     }
 
-    /// Forgets all listings.
-    pub fn refresh(&self) {
-        self.catalogs.invalidate_all();
-        self.databases.invalidate_all();
-        self.tables.invalidate_all();
+    /// Goes on with another number: what was listed before is not found any more.
+    pub fn refresh(&self, epoch: u64) {
+        self.epoch.store(epoch, Ordering::Release);
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::gateway::Gateway;
+use crate::gateway::Tenant;
 pub use diagnosis::Diagnosis;
 use steps::STEPS;
 
@@ -90,7 +90,7 @@ impl Found {
 }
 
 /// Runs all steps, each within its time. When nobody is known to AWS, nothing else can work: the rest is not tried.
-pub async fn run(gateway: &Gateway, limit: Duration) -> Report {
+pub async fn run(tenant: &Tenant, limit: Duration) -> Report {
     let mut steps: Vec<Step> = Vec::with_capacity(STEPS.len());
     let mut state = steps::State::default();
     for step in &STEPS {
@@ -99,7 +99,7 @@ pub async fn run(gateway: &Gateway, limit: Duration) -> Report {
         let found = if is_first_failed {
             Found::skipped(format!("{} failed", STEPS[0].name))
         } else {
-            let run = (step.run)(gateway, &mut state);
+            let run = (step.run)(tenant, &mut state);
             tokio::time::timeout(limit, run).await.unwrap_or_else(|_| Found::failed(Diagnosis::too_slow(limit)))
         };
         let Found { verdict, text, advice } = found;

@@ -46,6 +46,8 @@ enum Command {
     Token(people::Token),
 }
 
+/// Exit code after a second signal, as shells have it for SIGINT.
+const SECOND_SIGNAL: i32 = 130;
 /// Exit code of a command that could not do its work; clap's own for wrong usage is 2.
 const FAILED: u8 = 1;
 
@@ -96,8 +98,14 @@ fn stop_on_signal() -> anyhow::Result<tokio_util::sync::CancellationToken> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        tracing::info!("stopping");
+        tracing::info!("stopping; a second signal ends at once");
         cancelled.cancel();
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::warn!("ended by a second signal: queries under way may go on in Athena");
+        std::process::exit(SECOND_SIGNAL);
     });
     Ok(token)
 }

@@ -21,6 +21,7 @@ mod rules;
 pub mod show;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::SecretSlice;
 
@@ -52,6 +53,8 @@ pub struct Config {
     pub aws: AwsOptions,
     pub session: Session,
     pub settings: Settings,
+    /// How long statements and streams under way may go on when the gateway is to stop.
+    pub shutdown_grace: Duration,
     /// The key that gateways share to take each other's tickets; without one each has its own.
     pub signing_key: Option<SecretSlice<u8>>,
     pub tls: Option<TlsOptions>,
@@ -86,7 +89,8 @@ impl Config {
     /// The same for a gateway that serves nobody but the process it is in.
     pub fn for_this_process(self) -> Self {
         let (sign_in, rules) = (SignInOptions::default(), Rules::default());
-        Self { listen: "127.0.0.1:0".to_owned(), tls: None, sign_in, rules, ..self }
+        let listen = "127.0.0.1:0".to_owned();
+        Self { listen, tls: None, sign_in, rules, shutdown_grace: Duration::ZERO, ..self }
     }
 }
 

@@ -53,7 +53,7 @@ use tonic::transport::Server;
 use tower::util::MapResponseLayer;
 
 use crate::access::Rules;
-use crate::gateway::Gateway;
+use crate::gateway::Tenant;
 use crate::signin::SignInOptions;
 use callers::Callers;
 use service::Rpcs;
@@ -76,8 +76,8 @@ const MAX_REQUEST_BYTES: usize = 16 << 20;
 const MAX_HEADER_BYTES: u32 = 64 << 10;
 /// Load balancers cut connections that are silent for minutes.
 const KEEPALIVE: Duration = Duration::from_secs(60);
-/// How long answers under way may go on after the stop.
-const GRACE: Duration = Duration::from_millis(700);
+/// How long answers under way may take when all that they are about has ended.
+const LAST_ANSWERS: Duration = Duration::from_millis(700);
 
 /// A gateway that answers.
 pub struct Listening {
@@ -92,40 +92,48 @@ pub struct Serving {
     pub tls: Option<TlsOptions>,
     pub sign_in: SignInOptions,
     pub rules: Rules,
+    /// How long statements and streams under way may go on after the stop.
+    pub grace: Duration,
 }
 
-/// Answers Flight calls on a bound socket until the token is cancelled; then queries are stopped and streams end.
+/// Answers Flight calls on a bound socket until the token is cancelled. Then no statement begins any more, those under way and
+/// their streams have the grace time to end, and what is left is stopped.
 pub fn serve(
     listener: TcpListener,
-    gateway: Arc<Gateway>,
+    tenant: Arc<Tenant>,
     keys: Keys,
     serving: Serving,
     stop: CancellationToken,
 ) -> std::io::Result<Listening> {
     let address = listener.local_addr()?;
-    let Serving { tls, sign_in, rules } = serving;
+    let Serving { tls, sign_in, rules, grace } = serving;
     let has_tls = tls.is_some();
-    let callers = Arc::new(Callers::new(gateway, keys, sign_in, rules));
-    let service = FlightServiceServer::new(Rpcs(Arc::clone(&callers)))
+    let gateway = Arc::clone(&tenant.gateway);
+    let callers = Arc::new(Callers::new(tenant, keys, sign_in, rules));
+    let service = FlightServiceServer::new(Rpcs(callers))
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(usize::MAX);
     let served = tokio::spawn(async move {
-        let incoming = ReceiverStream::new(tls::connections(listener, tls, stop.clone()));
-        let stopped = stop.clone();
+        // Connections are taken until all has ended: a client whose statement has run may come for its rows by another one.
+        let closing = CancellationToken::new();
+        let incoming = ReceiverStream::new(tls::connections(listener, tls, closing.clone()));
+        let closed = closing.clone();
         let server = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_max_header_list_size(MAX_HEADER_BYTES)
             .layer(MapResponseLayer::new(|response| do_get::with_messages(status::of_undecodable(response))))
             .add_service(service)
-            .serve_with_incoming_shutdown(incoming, async move { stopped.cancelled().await });
+            .serve_with_incoming_shutdown(incoming, async move { closed.cancelled().await });
         let deadline = async {
             stop.cancelled().await;
-            callers.stop().await;
-            tokio::time::sleep(GRACE).await;
+            gateway.drain(grace).await;
+            closing.cancel();
+            gateway.stop().await;
+            tokio::time::sleep(LAST_ANSWERS).await;
         };
         tokio::select! {
             result = server => {
-                callers.stop().await;
+                gateway.stop().await;
                 result
             }
             () = deadline => Ok(()),

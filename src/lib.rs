@@ -12,6 +12,7 @@
 //! | [`access`] | rules: what a principal works as and may do |
 //! | [`session`] | what a statement is run with: where names are looked up, how rows are wanted |
 //! | [`gateway`] | run, describe, fetch, ingest, cancel: without a word of gRPC |
+//! | [`owner`] | whose something is, for fair shares |
 //! | [`catalog`] | catalogs, databases, tables from Glue and Athena, cached |
 //! | [`statement`] | a statement told apart, given values, started, waited for, stopped, described |
 //! | [`ingest`] | a stream of Arrow batches → rows of a table |
@@ -38,6 +39,7 @@ pub mod error;
 pub mod flight;
 pub mod gateway;
 pub mod ingest;
+pub mod owner;
 pub mod policy;
 pub mod results;
 pub mod session;

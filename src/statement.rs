@@ -1,15 +1,27 @@
 //! A statement on its way through Athena: told apart, given its values, started, waited for, stopped, described.
+//!
+//! | module | purpose |
+//! | --- | --- |
+//! | [`classify`] | what kind of statement a text is |
+//! | [`bind`] | its parameters and their values |
+//! | [`describe`] | its columns and tables before it runs |
+//! | [`unload`] | a query as an UNLOAD |
+//! | [`scheduler`] | started, asked about and stopped, inside the account's quotas |
+//! | [`submit`], [`stop`] | StartQueryExecution, StopQueryExecution |
+//! | [`outcome`] | what Athena says of a query |
 
 pub mod bind;
 pub mod classify;
 pub mod describe;
-pub mod poller;
+pub mod outcome;
+pub mod scheduler;
 pub mod stop;
 pub mod submit;
 pub mod unload;
 
 pub use classify::{Class, Statement};
-pub use poller::{Look, Outcome, Poller, QueryState};
+pub use outcome::{Look, Outcome, QueryState};
+pub use scheduler::{ScheduleError, Scheduler, SchedulerOptions};
 
 /// Athena's id of a query execution.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,5 +1,7 @@
 //! SDK clients from the options: credentials, roles, endpoints, timeouts, retries.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
@@ -12,6 +14,7 @@ use aws_smithy_http_client::{Builder, Connector, tls};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use secrecy::ExposeSecret as _;
 
+use super::AwsError;
 use super::options::{AccessKeys, AwsOptions, RoleOptions};
 use super::owner::ExpectedOwner;
 use super::roles::AssumedRole;
@@ -29,6 +32,8 @@ pub struct Clients {
     /// Account id of the Glue catalog, on every call to Glue.
     pub catalog_id: Option<String>,
     pub region: Option<String>,
+    /// Tells these credentials from others.
+    identity: u64,
     /// What they were made of, for those that work in another name.
     config: SdkConfig,
     options: AwsOptions,
@@ -40,6 +45,7 @@ impl Clients {
         let retries = if options.adaptive_retries { RetryConfig::adaptive() } else { RetryConfig::standard() };
         let timeouts =
             TimeoutConfig::builder().connect_timeout(options.connect_timeout).read_timeout(options.read_timeout);
+        let timeouts = timeouts.operation_timeout(options.call_timeout);
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http.clone())
             .retry_config(retries.with_max_attempts(options.max_attempts))
@@ -75,7 +81,28 @@ impl Clients {
         Self::new(self.config.to_builder().credentials_provider(provider).build(), self.options.clone())
     }
 
+    /// A number that clients with the same credentials share, and no others.
+    pub fn identity(&self) -> u64 {
+        self.identity
+    }
+
+    /// Whether the embedded endpoint answers them.
+    pub fn is_embedded(&self) -> bool {
+        self.options.embedded
+    }
+
+    /// The account whose quotas they use, where it can be known: of the last role, else as STS says.
+    pub async fn account(&self) -> Result<String, AwsError> {
+        if let Some(account) = self.options.roles.last().and_then(|role| account_of(&role.arn)) {
+            return Ok(account.to_owned());
+        }
+        let identity = self.sts.get_caller_identity().send().await;
+        let identity = identity.map_err(|error| AwsError::new("sts:GetCallerIdentity", error))?;
+        Ok(identity.account().unwrap_or_default().to_owned())
+    }
+
     fn new(config: SdkConfig, options: AwsOptions) -> Self {
+        static NEXT_IDENTITY: AtomicU64 = AtomicU64::new(0);
         let endpoints = &options.endpoints;
         let mut athena = aws_sdk_athena::config::Builder::from(&config);
         if let Some(url) = &endpoints.athena {
@@ -101,10 +128,16 @@ impl Clients {
             sts: sts(&config, &options),
             catalog_id: options.catalog_id.clone(),
             region: config.region().map(ToString::to_string),
+            identity: NEXT_IDENTITY.fetch_add(1, Ordering::Relaxed),
             config,
             options,
         }
     }
+}
+
+/// The account in an ARN: `arn:aws:iam::111122223333:role/analyst`.
+pub fn account_of(arn: &str) -> Option<&str> {
+    arn.split(':').nth(4).filter(|account| !account.is_empty())
 }
 
 /// TLS by rustls, and the proxy that the environment names (HTTPS_PROXY, NO_PROXY).

@@ -63,6 +63,11 @@ impl AwsError {
         Self { operation, code, message, kind, status: 0 }
     }
 
+    /// Whether there were too many calls or statements: the same call works later.
+    pub fn is_throttled(&self) -> bool {
+        self.kind == Kind::ResourceExhausted
+    }
+
     /// Whether the far side does not have this operation at all.
     pub fn is_unsupported_operation(&self) -> bool {
         self.kind == Kind::Unimplemented

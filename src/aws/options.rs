@@ -23,6 +23,8 @@ pub struct AwsOptions {
     pub use_dual_stack: bool,
     pub connect_timeout: Duration,
     pub read_timeout: Duration,
+    /// How long a call may take with all its attempts.
+    pub call_timeout: Duration,
     pub max_attempts: u32,
     pub adaptive_retries: bool,
     /// Owner that the bucket of results has to have.
@@ -73,6 +75,7 @@ impl Default for AwsOptions {
             use_dual_stack: false,
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(60),
+            call_timeout: Duration::from_secs(120),
             max_attempts: 5,
             adaptive_retries: false,
             expected_bucket_owner: None,

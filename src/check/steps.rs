@@ -7,7 +7,7 @@ use futures::{FutureExt, TryStreamExt};
 use super::{Diagnosis, Found};
 use crate::aws::AwsError;
 use crate::catalog::{GLUE_CATALOG, TableKind};
-use crate::gateway::{Gateway, GatewayError, Request};
+use crate::gateway::{GatewayError, Request, Tenant};
 use crate::results::object::S3Uri;
 use crate::results::unload::{prefix, sweep};
 use crate::session::{DEFAULT_WORKGROUP, Session};
@@ -24,7 +24,7 @@ pub struct StepPlan {
     pub name: &'static str,
     pub mandatory: bool,
     pub does: &'static str,
-    pub run: for<'a> fn(&'a Gateway, &'a mut State) -> BoxFuture<'a, Found>,
+    pub run: for<'a> fn(&'a Tenant, &'a mut State) -> BoxFuture<'a, Found>,
 }
 
 /// What steps leave for those after them.
@@ -44,25 +44,25 @@ pub const STEPS: [StepPlan; 8] = [
         name: "CheckAccess",
         mandatory: true,
         does: "credentials, and sts:GetCallerIdentity with them",
-        run: |gateway, _| access(gateway).boxed(),
+        run: |tenant, _| access(tenant).boxed(),
     },
     StepPlan {
         name: "Workgroup",
         mandatory: true,
         does: "athena:GetWorkGroup",
-        run: |gateway, state| workgroup(gateway, state).boxed(),
+        run: |tenant, state| workgroup(tenant, state).boxed(),
     },
     StepPlan {
         name: "GetSchemas",
         mandatory: true,
         does: "glue:GetDatabases, or athena:ListDatabases for another catalog",
-        run: |gateway, state| schemas(gateway, state).boxed(),
+        run: |tenant, state| schemas(tenant, state).boxed(),
     },
     StepPlan {
         name: "GetTables",
         mandatory: true,
         does: "glue:GetTables, or athena:ListTableMetadata, for one database",
-        run: |gateway, state| tables(gateway, state).boxed(),
+        run: |tenant, state| tables(tenant, state).boxed(),
     },
     StepPlan {
         name: "GetViews",
@@ -74,19 +74,19 @@ pub const STEPS: [StepPlan; 8] = [
         name: "StagingDirectory",
         mandatory: false,
         does: "s3:PutObject, GetObject and DeleteObject of a small object where results go",
-        run: |gateway, state| staging(gateway, state).boxed(),
+        run: |tenant, state| staging(tenant, state).boxed(),
     },
     StepPlan {
         name: "RunQuery",
         mandatory: true,
         does: "SELECT 1: athena:StartQueryExecution, GetQueryExecution, GetQueryResults",
-        run: |gateway, _| query(gateway).boxed(),
+        run: |tenant, _| query(tenant).boxed(),
     },
     StepPlan {
         name: "LakeFormation",
         mandatory: false,
         does: "glue:GetTable: whether the table is governed; if so a query of one row",
-        run: |gateway, state| lake_formation(gateway, state).boxed(),
+        run: |tenant, state| lake_formation(tenant, state).boxed(),
     },
 ];
 
@@ -94,8 +94,8 @@ fn failed(operation: AwsError) -> Found {
     Found::failed(Diagnosis::of(&operation))
 }
 
-async fn access(gateway: &Gateway) -> Found {
-    let clients = &gateway.clients;
+async fn access(tenant: &Tenant) -> Found {
+    let clients = &tenant.clients;
     let Some(region) = &clients.region else {
         return Found::failed(Diagnosis {
             what: "no region is known".to_owned(),
@@ -111,10 +111,10 @@ async fn access(gateway: &Gateway) -> Found {
     }
 }
 
-async fn workgroup(gateway: &Gateway, state: &mut State) -> Found {
-    state.output.clone_from(&gateway.session.s3_staging_dir);
-    let name = gateway.session.workgroup.as_deref().unwrap_or(DEFAULT_WORKGROUP);
-    let answer = match gateway.clients.athena.get_work_group().work_group(name).send().await {
+async fn workgroup(tenant: &Tenant, state: &mut State) -> Found {
+    state.output.clone_from(&tenant.session.s3_staging_dir);
+    let name = tenant.session.workgroup.as_deref().unwrap_or(DEFAULT_WORKGROUP);
+    let answer = match tenant.clients.athena.get_work_group().work_group(name).send().await {
         Ok(answer) => answer,
         Err(error) => return failed(AwsError::new("athena:GetWorkGroup", error)),
     };
@@ -162,14 +162,14 @@ fn catalog(session: &Session) -> &str {
     session.catalog.as_deref().unwrap_or(GLUE_CATALOG)
 }
 
-async fn schemas(gateway: &Gateway, state: &mut State) -> Found {
-    gateway.catalog.refresh();
-    let catalog = catalog(&gateway.session);
-    let databases = match gateway.catalog.databases(catalog).await {
+async fn schemas(tenant: &Tenant, state: &mut State) -> Found {
+    tenant.forget_catalog();
+    let catalog = catalog(&tenant.session);
+    let databases = match tenant.catalog.databases(catalog).await {
         Ok(databases) => databases,
         Err(error) => return Found::failed(Diagnosis::of(&error)),
     };
-    let wanted = gateway.session.database.as_deref();
+    let wanted = tenant.session.database.as_deref();
     if databases.is_empty() {
         return Found::warning(format!("{catalog} has no databases that can be seen"), LAKE_FORMATION);
     }
@@ -184,11 +184,11 @@ async fn schemas(gateway: &Gateway, state: &mut State) -> Found {
     }
 }
 
-async fn tables(gateway: &Gateway, state: &mut State) -> Found {
+async fn tables(tenant: &Tenant, state: &mut State) -> Found {
     let Some(database) = &state.database else {
         return Found::warning("there is no database to look into", LAKE_FORMATION);
     };
-    let tables = match gateway.catalog.tables(catalog(&gateway.session), database).await {
+    let tables = match tenant.catalog.tables(catalog(&tenant.session), database).await {
         Ok(tables) => tables,
         Err(error) => return Found::failed(Diagnosis::of(&error)),
     };
@@ -208,7 +208,7 @@ fn views(state: &State) -> Found {
     }
 }
 
-async fn staging(gateway: &Gateway, state: &mut State) -> Found {
+async fn staging(tenant: &Tenant, state: &mut State) -> Found {
     if state.is_managed {
         return Found::skipped("the workgroup keeps results itself");
     }
@@ -221,7 +221,7 @@ async fn staging(gateway: &Gateway, state: &mut State) -> Found {
             advice: "correct the output location".to_owned(),
         });
     };
-    let s3 = &gateway.clients.s3;
+    let s3 = &tenant.clients.s3;
     let put = s3.put_object().bucket(&to.bucket).key(&to.key).body(ByteStream::from_static(OBJECT.as_bytes()));
     if let Err(error) = put.send().await {
         return failed(AwsError::new("s3:PutObject", error));
@@ -241,31 +241,31 @@ async fn staging(gateway: &Gateway, state: &mut State) -> Found {
     }
 }
 
-async fn run(gateway: &Gateway, sql: &str) -> Result<(String, i64), GatewayError> {
-    let session = Session { result_path: crate::results::path::ResultPath::Direct, ..gateway.session.clone() };
-    let finished = gateway.run(Request { session: &session, sql, rows: &[], phase: None }).await?;
+async fn run(tenant: &Tenant, sql: &str) -> Result<(String, i64), GatewayError> {
+    let session = Session { result_path: crate::results::path::ResultPath::Direct, ..tenant.session.clone() };
+    let finished = tenant.run(Request { session: &session, sql, rows: &[], phase: None, connection: 0 }).await?;
     for handle in finished.endpoints.iter().flatten() {
-        let (_, mut batches) = gateway.rows(handle).await?;
+        let (_, mut batches) = tenant.rows(handle).await?;
         while batches.try_next().await?.is_some() {}
     }
     Ok((finished.outcome.id.as_str().to_owned(), finished.outcome.total_ms))
 }
 
-async fn query(gateway: &Gateway) -> Found {
-    match run(gateway, "SELECT 1").await {
+async fn query(tenant: &Tenant) -> Found {
+    match run(tenant, "SELECT 1").await {
         Ok((id, total_ms)) => Found::ok(format!("query {id} took Athena {total_ms} ms")),
         Err(error) => Found::failed(Diagnosis::of_gateway(&error)),
     }
 }
 
-async fn lake_formation(gateway: &Gateway, state: &mut State) -> Found {
+async fn lake_formation(tenant: &Tenant, state: &mut State) -> Found {
     let (Some(database), Some(table)) = (&state.database, &state.table) else {
         return Found::skipped("there is no table to look at");
     };
-    if !crate::catalog::is_glue(catalog(&gateway.session)) {
+    if !crate::catalog::is_glue(catalog(&tenant.session)) {
         return Found::skipped("the catalog is not Glue's");
     }
-    let get = gateway.clients.glue.get_table().set_catalog_id(gateway.clients.catalog_id.clone());
+    let get = tenant.clients.glue.get_table().set_catalog_id(tenant.clients.catalog_id.clone());
     let answer = match get.database_name(database).name(table).send().await {
         Ok(answer) => answer,
         Err(error) => return failed(AwsError::new("glue:GetTable", error)),
@@ -274,7 +274,7 @@ async fn lake_formation(gateway: &Gateway, state: &mut State) -> Found {
         return Found::ok(format!("{database}.{table} is not governed by Lake Formation"));
     }
     let quoted = |name: &str| name.replace('"', "\"\"");
-    match run(gateway, &format!("SELECT * FROM \"{}\".\"{}\" LIMIT 1", quoted(database), quoted(table))).await {
+    match run(tenant, &format!("SELECT * FROM \"{}\".\"{}\" LIMIT 1", quoted(database), quoted(table))).await {
         Ok(_) => Found::ok(format!("{database}.{table} is governed by Lake Formation, and can be read")),
         Err(error) => Found::failed(Diagnosis::of_gateway(&error)),
     }

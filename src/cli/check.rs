@@ -37,7 +37,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     telemetry::start(true);
     let config = args.options.config()?.for_this_process();
     let behind = source::start_behind(config).await?;
-    let report = check::run(&behind.gateway, Duration::from_secs(args.limit)).await;
+    let report = check::run(&behind.tenant, Duration::from_secs(args.limit)).await;
     behind.end().await;
     let text = match args.format {
         Format::Table => table(&report),

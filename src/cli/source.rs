@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::aws::{AwsOptions, Clients};
 use crate::config::{Config, Source};
 use crate::flight::{self, Keys};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Tenant};
 
 /// A gateway that answers, and the embedded endpoint behind it if there is one.
 pub struct Running {
@@ -20,7 +20,7 @@ pub struct Running {
 
 /// A gateway that nobody is served by, and the embedded endpoint behind it if there is one.
 pub struct Behind {
-    pub gateway: Arc<Gateway>,
+    pub tenant: Arc<Tenant>,
     #[cfg(feature = "emulator")]
     endpoint: Option<crate::emulator::Listening>,
     /// The endpoint goes on while the gateway tells it which queries to stop.
@@ -33,11 +33,15 @@ pub async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<Ru
     let listener =
         TcpListener::bind(&config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let key = config.signing_key.clone();
-    let serving =
-        flight::Serving { tls: config.tls.clone(), sign_in: config.sign_in.clone(), rules: config.rules.clone() };
+    let serving = flight::Serving {
+        tls: config.tls.clone(),
+        sign_in: config.sign_in.clone(),
+        rules: config.rules.clone(),
+        grace: config.shutdown_grace,
+    };
     let behind = start_behind(config).await?;
     let keys = key.map_or_else(Keys::random, |key| Keys::of(key.expose_secret()));
-    let gateway = flight::serve(listener, Arc::clone(&behind.gateway), keys, serving, stop)?;
+    let gateway = flight::serve(listener, Arc::clone(&behind.tenant), keys, serving, stop)?;
     Ok(Running { gateway, behind })
 }
 
@@ -57,9 +61,10 @@ pub async fn start_behind(config: Config) -> anyhow::Result<Behind> {
         Source::Aws => config.aws,
         _ => anyhow::bail!("this athena-flight was built without the embedded endpoint: --demo and --local need it"),
     };
-    let gateway = Arc::new(Gateway::new(connect(&options).await, config.session, config.settings));
+    let gateway = Gateway::new(config.settings);
+    let tenant = Tenant::anonymous(gateway, connect(&options).await, config.session);
     Ok(Behind {
-        gateway,
+        tenant,
         #[cfg(feature = "emulator")]
         endpoint,
         endpoint_stop,
@@ -93,7 +98,7 @@ impl Running {
 impl Behind {
     /// Stops the gateway, then the endpoint.
     pub async fn end(self) {
-        self.gateway.stop().await;
+        self.tenant.gateway.stop().await;
         self.endpoint_stop.cancel();
         #[cfg(feature = "emulator")]
         if let Some(endpoint) = self.endpoint {

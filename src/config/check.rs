@@ -24,6 +24,8 @@ const LEAST_MEMORY: usize = 16 << 20;
 const YEAR: u64 = 366 * 24 * 3600;
 /// A working day: few clients sign in again by themselves.
 const BEARER_TTL: Duration = Duration::from_secs(8 * 3600);
+/// As long as container platforms wait between SIGTERM and SIGKILL.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
 /// What STS gives credentials of a role for, in seconds.
 const ROLE_SECONDS: (u64, u64) = (900, 43_200);
 
@@ -34,6 +36,7 @@ pub fn check(given: &Given) -> Result<Config, Faults> {
     let aws = aws(reader, &source);
     let settings = settings(reader);
     let session = session(reader);
+    let shutdown_grace = reader.seconds("shutdown-grace", 0, 3600).unwrap_or(SHUTDOWN_GRACE);
     let signing_key = signing_key(reader);
     let tls = tls(reader);
     let sign_in = sign_in(reader, tls.as_ref());
@@ -43,7 +46,7 @@ pub fn check(given: &Given) -> Result<Config, Faults> {
     if !reader.faults.is_empty() {
         return Err(Faults(std::mem::take(&mut reader.faults)));
     }
-    Ok(Config { listen, source, aws, session, settings, signing_key, tls, sign_in, rules, warnings })
+    Ok(Config { listen, source, aws, session, settings, shutdown_grace, signing_key, tls, sign_in, rules, warnings })
 }
 
 fn source(reader: &mut Reader<'_>) -> Source {
@@ -99,6 +102,7 @@ fn aws(reader: &mut Reader<'_>, source: &Source) -> AwsOptions {
         use_dual_stack: reader.switch("use-dual-stack"),
         connect_timeout: reader.seconds("connect-timeout", 1, 600).unwrap_or(defaults.connect_timeout),
         read_timeout: reader.seconds("read-timeout", 1, 3600).unwrap_or(defaults.read_timeout),
+        call_timeout: reader.seconds("call-timeout", 1, 3600).unwrap_or(defaults.call_timeout),
         max_attempts: reader.number("max-attempts", 1, 20).unwrap_or(defaults.max_attempts),
         adaptive_retries: match reader.text("retry-mode").as_deref() {
             None | Some("standard") => false,
@@ -182,6 +186,19 @@ fn settings(reader: &mut Reader<'_>) -> Settings {
     } else if let Some(ttl) = reader.seconds("unload-ttl", 1, YEAR) {
         settings.unload_ttl = ttl;
     }
+    let scheduler = &mut settings.scheduler;
+    if let Some(quotas) = reader.parsed("athena-quota") {
+        scheduler.quotas = quotas;
+    }
+    if let Some(count) = reader.number("max-queued", 1, 100_000) {
+        scheduler.max_queued = count;
+    }
+    if let Some(wait) = reader.seconds("max-queue-wait", 1, 24 * 3600) {
+        scheduler.max_queue_wait = wait;
+    }
+    if let Some(budget) = reader.seconds("outage-budget", 1, 24 * 3600) {
+        scheduler.outage_budget = budget;
+    }
     settings
 }
 
@@ -199,6 +216,7 @@ fn session(reader: &mut Reader<'_>) -> Session {
         s3_staging_dir,
         protection: protection(reader),
         result_path: reader.parsed("result-path").unwrap_or_default(),
+        query_timeout_seconds: reader.number("query-timeout", 0, u32::MAX).filter(|seconds| *seconds > 0),
         ..Session::default()
     }
 }

@@ -120,6 +120,13 @@ pub static OPTIONS: &[ConfigOption] = &[
         "256MiB",
         "memory for reading results, for all streams together, as 512MiB or 1GiB",
     ),
+    option(
+        Server,
+        "shutdown-grace",
+        Seconds,
+        "30",
+        "how long statements and streams under way may go on after SIGTERM or SIGINT; a second signal ends at once",
+    ),
     option(Server, "unload-ttl", Seconds, "86400", "how long the files of an UNLOAD stay"),
     option(
         Server,
@@ -152,6 +159,36 @@ pub static OPTIONS: &[ConfigOption] = &[
         Text,
         "auto",
         "how rows of queries are read: auto, direct (pages and CSV), unload (Parquet by UNLOAD)",
+    ),
+    option(
+        Statements,
+        "query-timeout",
+        Number,
+        "0, Athena's own",
+        "seconds after which a statement that has not ended is stopped; sessions may change it (query_timeout_seconds)",
+    ),
+    option(
+        Statements,
+        "max-queued",
+        Number,
+        "5000",
+        "statements that may wait in the gateway to be started; beyond, those of the caller with the most are refused",
+    ),
+    option(Statements, "max-queue-wait", Seconds, "900", "how long a statement may wait in the gateway to be started"),
+    option(
+        Statements,
+        "athena-quota",
+        List,
+        "AWS's published values",
+        "calls a second and burst of the AWS account, for example StartQueryExecution=40/160,GetQueryExecution=200/400; \
+         operations: StartQueryExecution, StopQueryExecution, GetQueryExecution, BatchGetQueryExecution, GetQueryResults",
+    ),
+    option(
+        Statements,
+        "outage-budget",
+        Seconds,
+        "300",
+        "how long AWS may be out of reach before a statement that runs is given up",
     ),
     option(
         Statements,
@@ -201,6 +238,7 @@ pub static OPTIONS: &[ConfigOption] = &[
     option(Aws, "use-dual-stack", Switch, "false", "use endpoints that answer over IPv6 too"),
     option(Aws, "connect-timeout", Seconds, "10", "how long a connection to AWS may take"),
     option(Aws, "read-timeout", Seconds, "60", "how long AWS may take to begin an answer"),
+    option(Aws, "call-timeout", Seconds, "120", "how long a call to AWS may take with all its attempts"),
     option(Aws, "max-attempts", Number, "5", "how often a call is made at most, 1 to 20"),
     option(
         Aws,

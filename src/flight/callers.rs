@@ -1,10 +1,12 @@
 //! Who calls, and what serves them: each principal has a server of its own, with its own key, AWS identity and limits, so that
 //! one's tickets, statements, sessions and polls are nothing to another.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 use secrecy::SecretString;
 use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Response, Status};
@@ -14,8 +16,10 @@ use super::service::FlightSql;
 use super::ticket::Keys;
 use super::{handshake, status};
 use crate::access::{Rule, Rules};
+use crate::aws::account_of;
 use crate::catalog::Scope;
-use crate::gateway::{Gateway, Limits, Settings};
+use crate::gateway::{Limits, Tenant, TenantOptions};
+use crate::owner::Owner;
 use crate::session::Session;
 use crate::signin::mark::{Mark, mark, of_keys};
 use crate::signin::{Credentials, Principal, Refusal, SignIn, SignInOptions};
@@ -26,18 +30,21 @@ const IDLE: Duration = Duration::from_secs(3600);
 const AWS_SESSION_TOKEN: &str = "x-athena-session-token";
 
 pub struct Callers {
-    /// For those who need not say who they are; its gateway is also what others are made beside.
+    /// For those who need not say who they are; its tenant is also what others are made after.
     anonymous: Arc<FlightSql>,
     keys: Keys,
     sign_in: SignIn,
     rules: Rules,
-    /// The servers of those who signed in, by who they are and what makes theirs another one.
+    /// What serves those who signed in, by who they are and what makes theirs another one. The idle go first; forgetting one
+    /// ends nothing that is under way and changes no limit, for neither is kept there.
     own: Cache<Mark, Arc<FlightSql>>,
 }
 
 /// Who calls.
 pub struct Caller {
     pub server: Arc<FlightSql>,
+    /// Tells their connection from others.
+    pub connection: u64,
     /// A bearer token that goes on when theirs ends.
     renewed: Option<SecretString>,
 }
@@ -57,19 +64,25 @@ impl Caller {
 }
 
 impl Callers {
-    pub fn new(gateway: Arc<Gateway>, keys: Keys, options: SignInOptions, rules: Rules) -> Self {
-        let sign_in = SignIn::new(options.clone(), keys.derive("bearer", ""), &gateway.clients);
-        let own = Cache::builder().max_capacity(options.max_principals).time_to_idle(IDLE).build();
-        Self { anonymous: Arc::new(FlightSql::new(gateway, keys.clone())), keys, sign_in, rules, own }
+    pub fn new(tenant: Arc<Tenant>, keys: Keys, options: SignInOptions, rules: Rules) -> Self {
+        let sign_in = SignIn::new(options.clone(), keys.derive("bearer", ""), &tenant.clients);
+        let own = Cache::builder()
+            .max_capacity(options.max_principals)
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_idle(IDLE)
+            .build();
+        let anonymous = FlightSql { tenant, keys: keys.clone(), shared: Arc::default() };
+        Self { anonymous: Arc::new(anonymous), keys, sign_in, rules, own }
     }
 
     /// Who calls, and what serves them.
     pub async fn caller(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<Caller, Status> {
+        let connection = connection(extensions);
         let Some(principal) = self.principal(headers, extensions).await? else {
-            return Ok(Caller { server: Arc::clone(&self.anonymous), renewed: None });
+            return Ok(Caller { server: Arc::clone(&self.anonymous), connection, renewed: None });
         };
         let renewed = principal.renews_soon.then(|| self.sign_in.bearer(&principal));
-        Ok(Caller { server: self.server_of(&principal).await?, renewed })
+        Ok(Caller { server: self.server_of(&principal).await?, connection, renewed })
     }
 
     /// A token for a caller who has shown who they are; `None` where nobody has to.
@@ -85,7 +98,7 @@ impl Callers {
         let credentials = Credentials {
             authorization: secret(handshake::HEADER),
             aws_session_token: secret(AWS_SESSION_TOKEN),
-            certificate: extensions.get::<Peer>().and_then(|peer| peer.0.clone()),
+            certificate: extensions.get::<Peer>().and_then(|peer| peer.owner.clone()),
         };
         self.sign_in.principal(&credentials).await.map_err(|refusal| status::of_refusal(&refusal))
     }
@@ -102,20 +115,26 @@ impl Callers {
         }
         let make = async {
             tracing::info!(principal = principal.name, rule = rule.map(|(at, _)| at + 1), "signed in");
-            Arc::new(self.make(principal, rule.map(|(_, rule)| rule)))
+            let tenant = self.tenant(principal, rule.map(|(_, rule)| rule)).await;
+            let keys = self.keys.of_principal(&principal.name);
+            Arc::new(FlightSql { tenant, keys, shared: Arc::clone(&self.anonymous.shared) })
         };
         Ok(self.own.get_with(self.mark(principal, rule.map(|(at, _)| at)), make).await)
     }
 
-    fn make(&self, principal: &Principal, rule: Option<&Rule>) -> FlightSql {
-        let base = &self.anonymous.gateway;
+    async fn tenant(&self, principal: &Principal, rule: Option<&Rule>) -> Arc<Tenant> {
+        let base = &self.anonymous.tenant;
         let none = Rule::default();
         let rule = rule.unwrap_or(&none);
         let clients = match &principal.keys {
             Some(keys) => base.clients.with_keys(keys),
             None => base.clients.clone(),
         };
-        let clients = match rule.role(principal) {
+        // Who signs in with AWS keys is named by their ARN.
+        let of_keys = principal.keys.as_ref().and_then(|_| account_of(&principal.name));
+        let role = rule.role(principal);
+        let account = role.as_ref().and_then(|role| account_of(&role.arn)).or(of_keys).map(str::to_owned);
+        let clients = match role {
             Some(role) => clients.assuming(role),
             None => clients,
         };
@@ -127,18 +146,15 @@ impl Callers {
             s3_staging_dir: or(&rule.s3_staging_dir, &base.session.s3_staging_dir),
             ..base.session.clone()
         };
-        let settings = Settings {
+        let limits = Limits {
             read_only: base.is_read_only() || rule.read_only,
-            limits: Limits {
-                workgroup: rule.workgroup.clone(),
-                scan_limit_bytes: rule.scan_limit_bytes,
-                concurrency: rule.concurrency,
-                scope: Scope::new(&rule.catalogs, &rule.schemas),
-            },
-            ..base.settings.clone()
+            workgroup: rule.workgroup.clone(),
+            scan_limit_bytes: rule.scan_limit_bytes,
+            concurrency: rule.concurrency,
+            scope: Scope::new(&rule.catalogs, &rule.schemas),
         };
-        let gateway = Arc::new(base.beside(clients, session, settings));
-        FlightSql::new(gateway, self.keys.of_principal(&principal.name))
+        let owner = Owner::new(&principal.name);
+        base.beside(TenantOptions { owner, clients, account, session, limits }).await
     }
 
     /// What tells one server from another: the name, the rule, and the AWS key that was brought.
@@ -148,11 +164,11 @@ impl Callers {
         let parts = [&*principal.name, &*rule].into_iter().chain(keys.into_iter().flatten());
         mark(&self.keys.derive("mark", ""), parts)
     }
+}
 
-    /// Stops what runs for anybody.
-    pub async fn stop(&self) {
-        let own: Vec<_> = self.own.iter().map(|(_, server)| server).collect();
-        let gateways = own.iter().chain([&self.anonymous]).map(|server| server.gateway.stop());
-        futures::future::join_all(gateways).await;
-    }
+/// A number for the connection that a call came by.
+fn connection(extensions: &Extensions) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    extensions.get::<Peer>().map(|peer| peer.address).hash(&mut hasher);
+    hasher.finish()
 }

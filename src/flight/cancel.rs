@@ -44,7 +44,7 @@ async fn cancel(server: &FlightSql, info: &FlightInfo) -> Result<bool, Status> {
     };
     let mut cancelled = false;
     for handle in server.keys.read_result_ticket(&ticket.statement_handle)? {
-        cancelled |= server.gateway.cancel(&handle.id).await.map_err(|error| status::of_gateway(&error))?;
+        cancelled |= server.tenant.cancel(&handle.id).await.map_err(|error| status::of_gateway(&error))?;
     }
     Ok(cancelled)
 }

@@ -6,6 +6,7 @@
 //! that the task had to write. A task that runs always reads first.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -26,6 +27,7 @@ pub struct Connection {
     transport: Transport,
     /// Whom the client's certificate names.
     owner: Option<Principal>,
+    address: SocketAddr,
     unsent: Unsent,
 }
 
@@ -45,16 +47,19 @@ struct Unsent {
 }
 
 /// What calls know of the connection they came by: whom its client certificate names.
-#[derive(Debug, Clone, Default)]
-pub struct Peer(pub Option<Principal>);
+#[derive(Debug, Clone)]
+pub struct Peer {
+    pub owner: Option<Principal>,
+    pub address: SocketAddr,
+}
 
 impl Connection {
-    pub fn plain(stream: TcpStream) -> Self {
-        Self { transport: Transport::Plain(stream), owner: None, unsent: Unsent::default() }
+    pub fn plain(stream: TcpStream, address: SocketAddr) -> Self {
+        Self { transport: Transport::Plain(stream), owner: None, address, unsent: Unsent::default() }
     }
 
-    pub fn encrypted(stream: TlsStream<TcpStream>, owner: Option<Principal>) -> Self {
-        Self { transport: Transport::Tls(Box::new(stream)), owner, unsent: Unsent::default() }
+    pub fn encrypted(stream: TlsStream<TcpStream>, owner: Option<Principal>, address: SocketAddr) -> Self {
+        Self { transport: Transport::Tls(Box::new(stream)), owner, address, unsent: Unsent::default() }
     }
 }
 
@@ -62,7 +67,7 @@ impl Connected for Connection {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
-        Peer(self.owner.clone())
+        Peer { owner: self.owner.clone(), address: self.address }
     }
 }
 
@@ -180,7 +185,8 @@ mod tests {
     async fn pair() -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
-        (Connection::plain(listener.accept().await.expect("a peer").0), peer)
+        let (stream, address) = listener.accept().await.expect("a peer");
+        (Connection::plain(stream, address), peer)
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ pub async fn put<S>(
     session: &Session,
     command: CommandStatementIngest,
     stream: S,
+    connection: u64,
 ) -> Result<i64, Status>
 where
     S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
@@ -28,7 +29,7 @@ where
     let schema = batches.schema().cloned().ok_or_else(|| Status::invalid_argument("the stream has no schema"))?;
     let rest = batches.map_err(parameters::refused);
     let rows = stream::iter(first.map(Ok)).chain(rest).map_err(IngestStatus);
-    let rows = server.gateway.ingest(session, ingest, schema, rows).await;
+    let rows = server.tenant.ingest(session, ingest, schema, rows, connection).await;
     rows.map(|rows| i64::try_from(rows).unwrap_or(i64::MAX)).map_err(|IngestStatus(status)| status)
 }
 

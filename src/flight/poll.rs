@@ -16,12 +16,16 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Status;
+use tracing::Instrument as _;
 
+use super::callers::Caller;
 use super::service::FlightSql;
 use super::ticket::now;
 use crate::gateway::Phase;
+use crate::owner::Owner;
 use crate::session::Session;
 use crate::statement::QueryState;
+use crate::statement::scheduler::Place;
 
 /// The type of the message in a poll's descriptor.
 const HANDLE_TYPE: &str = "type.googleapis.com/athena_flight.PollHandle";
@@ -31,8 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SHARE_OF_DEADLINE: f64 = 0.8;
 /// A statement that nobody asks for is stopped after so long, and the answer of one that has run is forgotten.
 const LEASE: Duration = Duration::from_secs(60);
-/// Statements that are followed at once.
-const MOST: usize = 1000;
+/// Statements that are followed at once, and those of one owner.
+const MAX_FOLLOWED: usize = 4000;
+const MAX_FOLLOWED_OF_OWNER: usize = 1000;
 
 /// The statements that are followed. Cloning shares them.
 #[derive(Clone, Default)]
@@ -40,6 +45,7 @@ pub struct Polls(Arc<Mutex<HashMap<Vec<u8>, Followed>>>);
 
 /// What is kept of one. Dropping it stops the statement.
 struct Followed {
+    owner: Owner,
     end: watch::Receiver<Option<Result<FlightInfo, Status>>>,
     phase: watch::Receiver<Phase>,
     asked: watch::Sender<Instant>,
@@ -53,34 +59,41 @@ pub fn handle(descriptor: &FlightDescriptor) -> Option<Bytes> {
 
 /// Starts a statement, or goes on waiting for one, and answers when it has run or the patience is over.
 pub async fn poll(
-    server: &Arc<FlightSql>,
+    caller: &Caller,
     session: &Session,
     descriptor: FlightDescriptor,
     deadline: Option<Duration>,
 ) -> Result<PollInfo, Status> {
+    let server = &caller.server;
     let id = match handle(&descriptor) {
         Some(handle) => server.keys.read_poll_handle(&handle)?,
-        None => start(server, session, descriptor)?,
+        None => start(server, session, descriptor, caller.connection)?,
     };
     let patience = deadline.map_or(PATIENCE, |deadline| deadline.mul_f64(SHARE_OF_DEADLINE).min(PATIENCE));
-    server.polls.wait(server, id, patience).await
+    server.shared.polls.wait(server, id, patience).await
 }
 
 /// Stops a statement that is followed, and says whether there was one.
 pub fn cancel(server: &FlightSql, handle: &[u8]) -> Result<bool, Status> {
     let id = server.keys.read_poll_handle(handle)?;
-    Ok(server.polls.remove(&id))
+    Ok(server.shared.polls.remove(&id))
 }
 
-fn start(server: &Arc<FlightSql>, session: &Session, descriptor: FlightDescriptor) -> Result<Vec<u8>, Status> {
+fn start(
+    server: &Arc<FlightSql>,
+    session: &Session,
+    descriptor: FlightDescriptor,
+    connection: u64,
+) -> Result<Vec<u8>, Status> {
     let id = uuid::Uuid::new_v4().as_bytes().to_vec();
     let ((ended, end), (phases, phase)) = (watch::channel(None), watch::channel(Phase::default()));
     let (asked, mut asks) = watch::channel(Instant::now());
-    server.polls.insert(id.clone(), Followed { end, phase, asked })?;
+    let owner = server.tenant.owner.clone();
+    server.shared.polls.insert(id.clone(), Followed { owner, end, phase, asked })?;
     let (server, session, own) = (Arc::clone(server), session.clone(), id.clone());
-    tokio::spawn(async move {
+    let following = async move {
         let run = async {
-            let info = server.info(&session, descriptor, Some(&phases)).await;
+            let info = server.info(&session, descriptor, Some(&phases), connection).await;
             ended.send_replace(Some(info));
             std::future::pending::<()>().await
         };
@@ -98,16 +111,20 @@ fn start(server: &Arc<FlightSql>, session: &Session, descriptor: FlightDescripto
             () = run => {}
             () = abandoned => {}
         }
-        server.polls.remove(&own);
-    });
+        server.shared.polls.remove(&own);
+    };
+    tokio::spawn(following.in_current_span());
     Ok(id)
 }
 
 impl Polls {
     fn insert(&self, id: Vec<u8>, followed: Followed) -> Result<(), Status> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MOST {
-            return Err(Status::resource_exhausted(format!("{MOST} statements are being polled for: try again")));
+        let own = all.values().filter(|other| other.owner == followed.owner).count();
+        if own >= MAX_FOLLOWED_OF_OWNER || all.len() >= MAX_FOLLOWED {
+            let count = if own >= MAX_FOLLOWED_OF_OWNER { own } else { all.len() };
+            let why = format!("{count} statements are being polled for: try again when some have ended");
+            return Err(Status::resource_exhausted(why));
         }
         all.insert(id, followed);
         Ok(())
@@ -146,11 +163,15 @@ fn unfinished(server: &FlightSql, id: &[u8], phase: &Phase) -> PollInfo {
     let any = Any { type_url: HANDLE_TYPE.to_owned(), value: server.keys.poll_handle(id, expires_at) };
     let next =
         FlightDescriptor { r#type: DescriptorType::Cmd as i32, cmd: any.encode_to_vec().into(), path: Vec::new() };
+    // `WAITING` is the gateway's queue, `QUEUED` Athena's.
+    let place = phase.waits.as_ref().and_then(Place::now);
     let state = match phase.look.map(|look| look.state) {
         Some(QueryState::Running) => "RUNNING",
+        _ if place.is_some() => "WAITING",
         _ => "QUEUED",
     };
     let figures = json!({
+        "queue_position": place,
         "query_id": phase.query_id.as_ref().map(|id| id.as_str()),
         "state": state,
         "data_scanned_bytes": phase.look.map(|look| look.scanned_bytes),

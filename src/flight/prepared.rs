@@ -15,6 +15,7 @@ use arrow_flight::{FlightData, PutResult};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 use prost::Message;
 use tonic::Status;
 
@@ -37,15 +38,18 @@ const REMEMBERED_AGE: Duration = Duration::from_secs(3600);
 /// Bytes of a row and of a value beyond their text.
 const ROW_BYTES: usize = 48;
 
-/// Values by the nonce of the statement they were bound to.
-pub type Remembered = Cache<Bytes, Arc<Vec<Row>>>;
+/// Values by the nonce of the statement they were bound to, which nobody can make up.
+pub struct Remembered(Cache<Bytes, Arc<Vec<Row>>>);
 
-pub fn remembered() -> Remembered {
-    Cache::builder()
-        .max_capacity(REMEMBERED_BYTES)
-        .weigher(|_, rows: &Arc<Vec<Row>>| u32::try_from(bytes(rows)).unwrap_or(u32::MAX))
-        .time_to_idle(REMEMBERED_AGE)
-        .build()
+impl Default for Remembered {
+    fn default() -> Self {
+        let cache = Cache::builder()
+            .max_capacity(REMEMBERED_BYTES)
+            .weigher(|_, rows: &Arc<Vec<Row>>| u32::try_from(bytes(rows)).unwrap_or(u32::MAX))
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_idle(REMEMBERED_AGE);
+        Self(cache.build())
+    }
 }
 
 fn bytes(rows: &[Row]) -> usize {
@@ -58,11 +62,12 @@ pub async fn create(
     server: &FlightSql,
     session: &Session,
     request: ActionCreatePreparedStatementRequest,
+    connection: u64,
 ) -> Result<Bytes, Status> {
     if request.transaction_id.is_some_and(|id| !id.is_empty()) {
         return Err(Status::unimplemented("Athena has no transactions over several statements"));
     }
-    let described = server.gateway.describe(session, &request.query).await;
+    let described = server.tenant.describe(session, &request.query, connection).await;
     let schema = described.map_err(|error| status::of_gateway(&error))?;
     let result = CreatePreparedStatementResult {
         prepared_statement_handle: server.keys.prepare(&request.query).to_vec(),
@@ -90,7 +95,7 @@ fn parameter_schema(sql: &str) -> Schema {
 /// Closing forgets what was bound, and tells whether the handle was one.
 pub async fn close(server: &FlightSql, request: &ActionClosePreparedStatementRequest) -> Result<(), Status> {
     let prepared = server.keys.read_prepared_handle(&request.prepared_statement_handle)?;
-    server.remembered.invalidate(&prepared.nonce).await;
+    server.shared.remembered.0.invalidate(&prepared.nonce).await;
     Ok(())
 }
 
@@ -98,7 +103,7 @@ pub async fn close(server: &FlightSql, request: &ActionClosePreparedStatementReq
 pub async fn read(server: &FlightSql, handle: &[u8]) -> Result<Prepared, Status> {
     let mut prepared = server.keys.read_prepared_handle(handle)?;
     if prepared.rows.is_empty()
-        && let Some(rows) = server.remembered.get(&prepared.nonce).await
+        && let Some(rows) = server.shared.remembered.0.get(&prepared.nonce).await
     {
         prepared.rows = rows.to_vec();
     }
@@ -125,7 +130,7 @@ where
             }
         }
     }
-    server.remembered.insert(prepared.nonce.clone(), Arc::new(rows.clone())).await;
+    server.shared.remembered.0.insert(prepared.nonce.clone(), Arc::new(rows.clone())).await;
     prepared.rows = rows;
     let result =
         DoPutPreparedStatementResult { prepared_statement_handle: Some(server.keys.prepared_handle(prepared)) };

@@ -32,14 +32,21 @@ use super::{
     status, update, xdbc_types,
 };
 use crate::check;
-use crate::gateway::{Gateway, Phase, Request as Run};
+use crate::gateway::{Phase, Request as Run, Tenant};
 use crate::session::Session;
 
 pub type BoxedStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send + 'static>>;
 
+/// What serves one tenant: light, as the tenant is.
 pub struct FlightSql {
-    pub gateway: Arc<Gateway>,
+    pub tenant: Arc<Tenant>,
     pub keys: Keys,
+    pub shared: Arc<Shared>,
+}
+
+/// What all of them share, each in one size.
+#[derive(Default)]
+pub struct Shared {
     /// What was bound to prepared statements whose clients keep their first handle.
     pub remembered: Remembered,
     pub polls: Polls,
@@ -79,14 +86,10 @@ const NO_TRANSACTIONS: &str = "Athena has no transactions over several statement
 const NO_SUBSTRAIT: &str = "Athena runs SQL, not Substrait plans";
 
 impl FlightSql {
-    pub fn new(gateway: Arc<Gateway>, keys: Keys) -> Self {
-        Self { gateway, keys, remembered: prepared::remembered(), polls: Polls::default(), schemas: Schemas::default() }
-    }
-
     /// The session of a call.
     fn session(&self, headers: &MetadataMap) -> Result<Session, Status> {
-        let session = options::session(&self.gateway.session, &self.keys, headers)?;
-        self.gateway.limited(session).map_err(|error| status::of_gateway(&error))
+        let session = options::session(&self.tenant.session, &self.keys, headers)?;
+        self.tenant.limited(session).map_err(|error| status::of_gateway(&error))
     }
 
     /// Runs a statement, or says where the answer to a metadata command is.
@@ -95,17 +98,18 @@ impl FlightSql {
         session: &Session,
         descriptor: FlightDescriptor,
         phase: Option<&watch::Sender<Phase>>,
+        connection: u64,
     ) -> Result<FlightInfo, Status> {
         let command = command::of_descriptor(&descriptor)?;
         match &command {
             Command::CommandStatementQuery(query) => {
                 no_transaction(query.transaction_id.as_ref())?;
-                let request = Run { session, sql: &query.query, rows: &[], phase };
+                let request = Run { session, sql: &query.query, rows: &[], phase, connection };
                 statement::flight_info(self, request, descriptor).await
             }
             Command::CommandPreparedStatementQuery(query) => {
                 let prepared = prepared::read(self, &query.prepared_statement_handle).await?;
-                let request = Run { session, sql: &prepared.sql, rows: &prepared.rows, phase };
+                let request = Run { session, sql: &prepared.sql, rows: &prepared.rows, phase, connection };
                 statement::flight_info(self, request, descriptor).await
             }
             // A metadata command is its own ticket: DoGet does the work.
@@ -116,23 +120,28 @@ impl FlightSql {
         }
     }
 
-    async fn schema(&self, session: &Session, descriptor: &FlightDescriptor) -> Result<SchemaResult, Status> {
+    async fn schema(
+        &self,
+        session: &Session,
+        descriptor: &FlightDescriptor,
+        connection: u64,
+    ) -> Result<SchemaResult, Status> {
         let command = command::of_descriptor(descriptor)?;
         match &command {
             Command::CommandStatementQuery(query) => {
                 no_transaction(query.transaction_id.as_ref())?;
-                statement::schema(self, session, &query.query).await
+                statement::schema(self, session, &query.query, connection).await
             }
             Command::CommandPreparedStatementQuery(query) => {
                 let prepared = self.keys.read_prepared_handle(&query.prepared_statement_handle)?;
-                statement::schema(self, session, &prepared.sql).await
+                statement::schema(self, session, &prepared.sql, connection).await
             }
             _ => Ok(SchemaResult { schema: encode::schema_bytes(metadata_schema(&command)?.as_ref())? }),
         }
     }
 
     async fn get(&self, session: &Session, ticket: &Ticket) -> Result<Response<NoMessages>, Status> {
-        let catalog = &self.gateway.catalog;
+        let catalog = &self.tenant.catalog;
         let batch = match command::of_ticket(ticket)? {
             Command::TicketStatementQuery(ticket) => {
                 return statement::rows(self, ticket, options::compression(session)).await;
@@ -141,7 +150,7 @@ impl FlightSql {
             Command::CommandGetDbSchemas(command) => metadata::schemas::rows(catalog, &command).await?,
             Command::CommandGetTables(command) => {
                 let schema = metadata::tables::schema(&command);
-                let batches = metadata::tables::rows(&self.gateway, &self.schemas, command).await?;
+                let batches = metadata::tables::rows(&self.tenant, &self.shared.schemas, command).await?;
                 return do_get::data(schema, batches, None);
             }
             Command::CommandGetTableTypes(_) => metadata::table_types::rows()?,
@@ -149,14 +158,14 @@ impl FlightSql {
             Command::CommandGetImportedKeys(_)
             | Command::CommandGetExportedKeys(_)
             | Command::CommandGetCrossReference(_) => metadata::keys::foreign()?,
-            Command::CommandGetSqlInfo(command) => sql_info::rows(command, self.gateway.is_read_only())?,
+            Command::CommandGetSqlInfo(command) => sql_info::rows(command, self.tenant.is_read_only())?,
             Command::CommandGetXdbcTypeInfo(command) => xdbc_types::rows(command)?,
             other => return Err(command::unimplemented(&other, "it is not a ticket of this server")),
         };
         do_get::one_batch(batch)
     }
 
-    async fn act(&self, headers: &MetadataMap, action: Action) -> Result<Acted, Status> {
+    async fn act(&self, headers: &MetadataMap, action: Action, connection: u64) -> Result<Acted, Status> {
         let name = action.r#type.as_str();
         // A session that cannot be read can still be ended.
         if name == "CloseSession" {
@@ -166,7 +175,7 @@ impl FlightSql {
         match name {
             "CreatePreparedStatement" => {
                 let request: ActionCreatePreparedStatementRequest = command::of_action(name, &action.body)?;
-                Ok(prepared::create(self, session, request).await?.into())
+                Ok(prepared::create(self, session, request, connection).await?.into())
             }
             "ClosePreparedStatement" => {
                 let request: ActionClosePreparedStatementRequest = command::of_action(name, &action.body)?;
@@ -181,7 +190,7 @@ impl FlightSql {
                 Err(Status::invalid_argument(format!("action {CHECK_CONNECTION} takes no body")))
             }
             CHECK_CONNECTION => {
-                let report = check::run(&self.gateway, CHECK_LIMIT).await;
+                let report = check::run(&self.tenant, CHECK_LIMIT).await;
                 Ok(Bytes::from(serde_json::to_vec(&report).map_err(status::internal)?).into())
             }
             "CancelQuery" => {
@@ -279,20 +288,20 @@ impl FlightService for Rpcs {
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
         let (caller, session) = self.caller(&request).await?;
-        let info = caller.server.info(&session, request.into_inner(), None).await?;
+        let info = caller.server.info(&session, request.into_inner(), None, caller.connection).await?;
         Ok(caller.answer(info))
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
         let (caller, session) = self.caller(&request).await?;
         let deadline = options::deadline(request.metadata());
-        let info = poll::poll(&caller.server, &session, request.into_inner(), deadline).await?;
+        let info = poll::poll(&caller, &session, request.into_inner(), deadline).await?;
         Ok(caller.answer(info))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
         let (caller, session) = self.caller(&request).await?;
-        let schema = caller.server.schema(&session, request.get_ref()).await?;
+        let schema = caller.server.schema(&session, request.get_ref(), caller.connection).await?;
         Ok(caller.answer(schema))
     }
 
@@ -304,14 +313,14 @@ impl FlightService for Rpcs {
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
         let (caller, session) = self.caller(&request).await?;
-        let result = update::put(&caller.server, &session, request.into_inner()).await?;
+        let result = update::put(&caller.server, &session, request.into_inner(), caller.connection).await?;
         Ok(caller.answer(boxed(vec![result])))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
         let caller = self.0.caller(request.metadata(), request.extensions()).await?;
         let (headers, _, action) = request.into_parts();
-        let Acted { bodies, cookie } = caller.server.act(&headers, action).await?;
+        let Acted { bodies, cookie } = caller.server.act(&headers, action, caller.connection).await?;
         let results = bodies.into_iter().map(|body| arrow_flight::Result { body });
         let mut response: Response<Self::DoActionStream> = caller.answer(boxed(results.collect()));
         if let Some(cookie) = cookie {

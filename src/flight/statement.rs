@@ -23,7 +23,7 @@ pub async fn flight_info(
     request: Request<'_>,
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo, Status> {
-    let finished = server.gateway.run(request).await.map_err(|error| status::of_gateway(&error))?;
+    let finished = server.tenant.run(request).await.map_err(|error| status::of_gateway(&error))?;
     let endpoints = finished.endpoints.iter().map(|handles| endpoint(server, handles));
     let info = encode::flight_info(&finished.schema, descriptor, endpoints)?;
     Ok(info.with_app_metadata(figures(&finished)))
@@ -72,8 +72,8 @@ fn figures(finished: &Finished) -> String {
 }
 
 /// The schema of a statement that is not run.
-pub async fn schema(server: &FlightSql, session: &Session, sql: &str) -> Result<SchemaResult, Status> {
-    match server.gateway.describe(session, sql).await {
+pub async fn schema(server: &FlightSql, session: &Session, sql: &str, connection: u64) -> Result<SchemaResult, Status> {
+    match server.tenant.describe(session, sql, connection).await {
         Ok(Some(schema)) => Ok(SchemaResult { schema: encode::schema_bytes(&schema)? }),
         Ok(None) => Err(Status::unimplemented("the columns of this statement are known only when it has run")),
         Err(error) => Err(status::of_gateway(&error)),
@@ -87,6 +87,6 @@ pub async fn rows(
     compression: Option<CompressionType>,
 ) -> Result<Response<NoMessages>, Status> {
     let handles = server.keys.read_result_ticket(&ticket.statement_handle)?;
-    let (schema, batches) = server.gateway.all_rows(handles).await.map_err(|error| status::of_gateway(&error))?;
+    let (schema, batches) = server.tenant.all_rows(handles).await.map_err(|error| status::of_gateway(&error))?;
     do_get::data(schema, batches.map_err(|error| status::of_gateway(&error)), compression)
 }

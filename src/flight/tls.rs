@@ -100,14 +100,14 @@ pub fn connections(
                 accepted = listener.accept() => accepted,
                 () = stop.cancelled() => return,
             };
-            let Ok((stream, _)) = accepted else {
+            let Ok((stream, address)) = accepted else {
                 // Too many open files, and the like: others have to go first.
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
             let _ = stream.set_nodelay(true);
             let Some(tls) = &tls else {
-                if sender.send(Ok(Connection::plain(stream))).await.is_err() {
+                if sender.send(Ok(Connection::plain(stream, address))).await.is_err() {
                     return;
                 }
                 continue;
@@ -122,7 +122,7 @@ pub fn connections(
                     Ok(Ok(stream)) => {
                         let chain = stream.get_ref().1.peer_certificates();
                         let owner = chain.and_then(|chain| certificate::principal(chain.first()?));
-                        let _ = sender.send(Ok(Connection::encrypted(stream, owner))).await;
+                        let _ = sender.send(Ok(Connection::encrypted(stream, owner, address))).await;
                     }
                     Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                     Err(_) => tracing::debug!("TLS handshake took too long"),

@@ -18,7 +18,7 @@ use crate::statement::bind::Row;
 const UNKNOWN: i64 = -1;
 
 /// Reads the command of a stream and does what it says.
-pub async fn put<S>(server: &FlightSql, session: &Session, mut stream: S) -> Result<PutResult, Status>
+pub async fn put<S>(server: &FlightSql, session: &Session, mut stream: S, connection: u64) -> Result<PutResult, Status>
 where
     S: Stream<Item = Result<FlightData, Status>> + Send + Unpin + 'static,
 {
@@ -32,22 +32,30 @@ where
     let record_count = match &command {
         Command::CommandStatementUpdate(update) => {
             no_transaction(update.transaction_id.as_ref())?;
-            run(server, session, &update.query, &[]).await?
+            run(server, session, &update.query, &[], connection).await?
         }
         Command::CommandPreparedStatementUpdate(update) => {
-            run_prepared(server, session, &update.prepared_statement_handle, whole).await?
+            run_prepared(server, session, &update.prepared_statement_handle, whole, connection).await?
         }
         Command::CommandPreparedStatementQuery(query) => {
             return prepared::bind(server, &query.prepared_statement_handle, whole).await;
         }
-        Command::CommandStatementIngest(ingest) => ingest::put(server, session, ingest.clone(), whole).await?,
+        Command::CommandStatementIngest(ingest) => {
+            ingest::put(server, session, ingest.clone(), whole, connection).await?
+        }
         _ => return Err(command::unimplemented(&command, "it is not a command for DoPut")),
     };
     Ok(PutResult { app_metadata: DoPutUpdateResult { record_count }.encode_to_vec().into() })
 }
 
 /// Runs a prepared statement for each row of the stream as it comes, or as it was bound before if there is none.
-async fn run_prepared<S>(server: &FlightSql, session: &Session, handle: &[u8], stream: S) -> Result<i64, Status>
+async fn run_prepared<S>(
+    server: &FlightSql,
+    session: &Session,
+    handle: &[u8],
+    stream: S,
+    connection: u64,
+) -> Result<i64, Status>
 where
     S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
 {
@@ -61,18 +69,18 @@ where
             continue;
         }
         for row in parameters::rows(&batch, expected)? {
-            let count = run(server, session, &prepared.sql, &[row?]).await?;
+            let count = run(server, session, &prepared.sql, &[row?], connection).await?;
             total = Some(sum(total.unwrap_or(0), count));
         }
     }
     match total {
         Some(total) => Ok(total),
-        None => run(server, session, &prepared.sql, &prepared.rows).await,
+        None => run(server, session, &prepared.sql, &prepared.rows, connection).await,
     }
 }
 
-async fn run(server: &FlightSql, session: &Session, sql: &str, rows: &[Row]) -> Result<i64, Status> {
-    let finished = server.gateway.run(Request { session, sql, rows, phase: None }).await;
+async fn run(server: &FlightSql, session: &Session, sql: &str, rows: &[Row], connection: u64) -> Result<i64, Status> {
+    let finished = server.tenant.run(Request { session, sql, rows, phase: None, connection }).await;
     finished.map(|finished| record_count(&finished)).map_err(|error| status::of_gateway(&error))
 }
 

@@ -6,7 +6,8 @@ use arrow::array::AsArray;
 use arrow::datatypes::SchemaRef;
 use futures::TryStreamExt;
 
-use super::{Finished, Gateway, GatewayError, Key, Request, told_apart};
+use super::tenant::told_apart;
+use super::{Finished, GatewayError, Request, Tenant};
 use crate::results::path::{self, Chosen, Described};
 use crate::results::unload::prefix;
 use crate::session::Session;
@@ -14,15 +15,22 @@ use crate::statement::bind::{self, Bound};
 use crate::statement::{Class, describe, submit};
 use crate::types::column::schema;
 
-impl Gateway {
+impl Tenant {
     /// The schema of a query that is not run; `None` for statements whose columns are known only when they ran.
-    pub async fn describe(&self, session: &Session, sql: &str) -> Result<Option<SchemaRef>, GatewayError> {
+    pub async fn describe(
+        &self,
+        session: &Session,
+        sql: &str,
+        connection: u64,
+    ) -> Result<Option<SchemaRef>, GatewayError> {
+        let _under_way = self.gateway.drain.enter()?;
         let statement = told_apart(sql)?;
         if statement.class != Class::Query {
             return Ok(None);
         }
-        self.check_scope(session, sql, statement.class).await?;
-        let described = match self.described(session, sql).await {
+        let request = Request { session, sql, rows: &[], phase: None, connection };
+        self.check_scope(&request, statement.class).await?;
+        let described = match self.described(&request, sql).await {
             Err(error) if statement.placeholders > 0 && error.may_be_about_values() => {
                 tracing::debug!(%error, "columns are known only with values");
                 None
@@ -36,13 +44,34 @@ impl Gateway {
     }
 
     /// What EXPLAIN says about a query; `None` where its answer cannot be read.
-    pub(super) async fn described(&self, session: &Session, sql: &str) -> Result<Option<Arc<Described>>, GatewayError> {
-        let described = self.described.try_get_with(Key::new(sql, session), self.explain(session, sql)).await;
+    pub(super) async fn described(
+        &self,
+        request: &Request<'_>,
+        sql: &str,
+    ) -> Result<Option<Arc<Described>>, GatewayError> {
+        let key = self.key(sql, request.session);
+        let described = self.gateway.knowledge.described.try_get_with(key, self.explain(request, sql)).await;
         described.map_err(|error| error.as_ref().clone())
     }
 
-    async fn explain(&self, session: &Session, sql: &str) -> Result<Option<Arc<Described>>, GatewayError> {
-        let (finished, lines) = self.plan(session, describe::explain(&bind::without_values(sql)), sql).await?;
+    /// The same for a query that is run next: what is wrong with it is better said by the query itself. What may pass is an
+    /// error: what a query gives must not depend on it.
+    pub(super) async fn described_if_sound(
+        &self,
+        request: &Request<'_>,
+        sql: &str,
+    ) -> Result<Option<Arc<Described>>, GatewayError> {
+        match self.described(request, sql).await {
+            Err(error) if !error.may_pass() => {
+                tracing::debug!(%error, "the query cannot be described");
+                Ok(None)
+            }
+            described => described,
+        }
+    }
+
+    async fn explain(&self, request: &Request<'_>, sql: &str) -> Result<Option<Arc<Described>>, GatewayError> {
+        let (finished, lines) = self.plan(request, describe::explain(&bind::without_values(sql)), sql).await?;
         match describe::columns(&lines) {
             Ok(columns) => {
                 let output = finished.outcome.output_location.as_deref().and_then(prefix::output_of);
@@ -59,12 +88,13 @@ impl Gateway {
 
     /// Refuses a query that reads what is not to be seen. Athena says which tables it is about: reading SQL for that is for
     /// those who can be talked around.
-    pub(super) async fn check_scope(&self, session: &Session, sql: &str, class: Class) -> Result<(), GatewayError> {
-        let Some(scope) = &self.settings.limits.scope else { return Ok(()) };
+    pub(super) async fn check_scope(&self, request: &Request<'_>, class: Class) -> Result<(), GatewayError> {
+        let Some(scope) = &self.limits.scope else { return Ok(()) };
+        let sql = request.sql;
         if class != Class::Query {
             return Err(GatewayError::OnlyQueries);
         }
-        let (_, lines) = self.plan(session, describe::explain_io(&bind::without_values(sql)), sql).await?;
+        let (_, lines) = self.plan(request, describe::explain_io(&bind::without_values(sql)), sql).await?;
         let tables = describe::tables(&lines).map_err(|why| GatewayError::Unscoped(why.to_string()))?;
         match tables.iter().find(|table| !scope.has(&table.catalog, &table.schema)) {
             Some(table) => Err(GatewayError::OutOfScope(format!("{}.{}", table.catalog, table.schema))),
@@ -73,13 +103,13 @@ impl Gateway {
     }
 
     /// The lines that an EXPLAIN of a query answers with.
-    async fn plan(&self, session: &Session, text: String, sql: &str) -> Result<(Finished, String), GatewayError> {
+    async fn plan(&self, request: &Request<'_>, text: String, sql: &str) -> Result<(Finished, String), GatewayError> {
         if text.len() > submit::MAX_STATEMENT_BYTES {
             return Err(GatewayError::TooLong(sql.len()));
         }
         // What the caller allows its statement is not meant for this one.
-        let place = session.place();
-        let request = Request { session: &place, sql: &text, rows: &[], phase: None };
+        let place = request.session.place();
+        let request = Request { session: &place, sql: &text, rows: &[], ..*request };
         let finished = self.run_direct(request, &Bound::text(&*text), None, Chosen::direct("EXPLAIN")).await;
         let finished = finished.map_err(GatewayError::about_query)?;
         let mut lines = String::new();

@@ -7,7 +7,7 @@ use crate::error::Kind;
 use crate::ingest::IngestFault;
 use crate::results::ReadError;
 use crate::results::budget::Exhausted;
-use crate::statement::{QueryId, describe, submit};
+use crate::statement::{QueryId, ScheduleError, describe, submit};
 
 /// What went wrong with a statement.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -38,8 +38,8 @@ pub enum GatewayError {
     Memory(Exhausted),
     #[error("this gateway only reads for you (--read-only, or a rule)")]
     ReadOnly,
-    #[error("{0} of your statements run already, which is all that may at once: try again")]
-    TooMany(usize),
+    #[error("{0}")]
+    Queue(ScheduleError),
     #[error("your statements run in workgroup {0}, in no other")]
     Workgroup(String),
     #[error(
@@ -50,7 +50,7 @@ pub enum GatewayError {
     OutOfScope(String),
     #[error("which tables the query reads cannot be told, so it is not run: {0}")]
     Unscoped(String),
-    #[error("the gateway is stopping")]
+    #[error("the gateway is shutting down; connect again to run the statement elsewhere")]
     Stopping,
 }
 
@@ -69,8 +69,31 @@ impl GatewayError {
             Self::ReadOnly | Self::Workgroup(_) | Self::OnlyQueries | Self::OutOfScope(_) | Self::Unscoped(_) => {
                 Kind::PermissionDenied
             }
-            Self::TooMany(_) => Kind::ResourceExhausted,
+            Self::Queue(_) => Kind::ResourceExhausted,
             Self::Stopping => Kind::Unavailable,
+        }
+    }
+
+    /// Whether the same statement may do better in a moment, or told who it is: what went wrong says nothing about the statement.
+    pub(super) fn may_pass(&self) -> bool {
+        // What is Athena's own fault, or nobody's, may be another time.
+        if matches!(self, Self::Failed { error, .. } if error.is_none_or(|(category, ..)| category != USER)) {
+            return true;
+        }
+        match self.kind() {
+            Kind::InvalidArgument
+            | Kind::NotFound
+            | Kind::AlreadyExists
+            | Kind::FailedPrecondition
+            | Kind::Unimplemented
+            | Kind::DataLoss => false,
+            Kind::Unauthenticated
+            | Kind::PermissionDenied
+            | Kind::ResourceExhausted
+            | Kind::Cancelled
+            | Kind::DeadlineExceeded
+            | Kind::Unavailable
+            | Kind::Internal => true,
         }
     }
 
@@ -117,7 +140,7 @@ impl GatewayError {
     /// Whether it may be about a value that was not there yet, and not about the statement itself: a fault of the user's
     /// other than a name that does not exist.
     pub(super) fn may_be_about_values(&self) -> bool {
-        matches!(self, Self::Failed { error: Some((2, error_type, _)), .. } if !NAMES.contains(error_type))
+        matches!(self, Self::Failed { error: Some((USER, error_type, _)), .. } if !NAMES.contains(error_type))
     }
 
     /// The query this is about, once there is one.
@@ -135,7 +158,7 @@ impl GatewayError {
             | Self::Ingest(_)
             | Self::Memory(_)
             | Self::ReadOnly
-            | Self::TooMany(_)
+            | Self::Queue(_)
             | Self::Workgroup(_)
             | Self::OnlyQueries
             | Self::OutOfScope(_)
@@ -153,6 +176,8 @@ impl GatewayError {
     }
 }
 
+/// ErrorCategory of what the user did.
+const USER: i32 = 2;
 /// ErrorTypes about names: columns and syntax, tables and schemas, functions.
 const NAMES: [i32; 3] = [1006, 1301, 1303];
 /// ErrorType of what Athena does not support (athena-behaviour, section 6).
@@ -166,7 +191,17 @@ fn failure_kind(error: Option<(i32, i32, bool)>) -> Kind {
         Some((_, 1500, _)) => Kind::PermissionDenied,
         Some((_, NOT_SUPPORTED, _)) => Kind::Unimplemented,
         Some((1, _, true)) => Kind::Unavailable,
-        Some((2, _, _)) => Kind::InvalidArgument,
+        Some((USER, _, _)) => Kind::InvalidArgument,
         _ => Kind::FailedPrecondition,
+    }
+}
+
+impl From<ScheduleError> for GatewayError {
+    fn from(error: ScheduleError) -> Self {
+        match error {
+            ScheduleError::Aws { query_id, source } => Self::Aws { query_id, source: Arc::new(source) },
+            ScheduleError::Stopping => Self::Stopping,
+            full @ (ScheduleError::QueueFull { .. } | ScheduleError::QueueWait { .. }) => Self::Queue(full),
+        }
     }
 }

@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::{Stream, TryStreamExt};
 
-use super::{Gateway, GatewayError, Request};
+use super::{GatewayError, Request, Tenant};
 use crate::aws::AwsError;
 use crate::catalog::{self, Table, TableKind};
 use crate::ingest::columns::Stored;
@@ -21,7 +21,7 @@ use crate::session::{DEFAULT_WORKGROUP, Session};
 /// Athena's database where none is named.
 const DEFAULT_DATABASE: &str = "default";
 
-impl Gateway {
+impl Tenant {
     /// Puts the rows of a stream into a table, and says how many there were. A stream that breaks off, and a caller that goes
     /// away, leave the table as it was.
     pub async fn ingest<S, E>(
@@ -30,11 +30,13 @@ impl Gateway {
         ingest: Ingest,
         schema: SchemaRef,
         batches: S,
+        connection: u64,
     ) -> Result<u64, E>
     where
         S: Stream<Item = Result<RecordBatch, E>> + Send,
         E: From<GatewayError>,
     {
+        let _under_way = self.gateway.drain.enter()?;
         self.may_write()?;
         let catalog = ingest.catalog.as_deref().or(session.catalog.as_deref());
         if let Some(other) = catalog.filter(|catalog| !catalog.eq_ignore_ascii_case(catalog::GLUE_CATALOG)) {
@@ -47,22 +49,22 @@ impl Gateway {
         let stored = Stored::of(&schema).map_err(GatewayError::from)?;
 
         let prefix = prefix::new(&self.staging(&session).await?, self.unload_end());
-        let mut staged = Staged::new(&self.clients, &self.stops, prefix, database);
+        let mut staged = Staged::new(&self.clients, &self.gateway.tasks, prefix, database);
         let append = match &found {
             Some(table) if ingest.if_exists == IfExists::Append => {
                 Some(statement::append(table, &staged.table, &stored).map_err(GatewayError::from)?)
             }
             _ => None,
         };
-        let share = self.budget.share().map_err(GatewayError::memory)?;
+        let share = self.gateway.budget.share().map_err(GatewayError::memory)?;
         let rows = self.stage(&staged, &stored, batches, share).await?;
         staged.create_table(&stored).await.map_err(GatewayError::aws)?;
         let table = ingest.table.to_lowercase();
         if found.is_some() && append.is_none() {
-            self.copy(&session, &statement::drop(&table)).await?;
+            self.copy(&session, &statement::drop(&table), connection).await?;
         }
         let copy = append.unwrap_or_else(|| statement::create(&table, &staged.table, &stored));
-        self.copy(&session, &copy).await?;
+        self.copy(&session, &copy, connection).await?;
         Ok(rows)
     }
 
@@ -95,12 +97,12 @@ impl Gateway {
         let is_folder = |output: &String| S3Uri::parse(&format!("{}x", prefix::folder(output))).is_some();
         let output = output.filter(is_folder);
         let output = output.ok_or(IngestFault::NoStaging)?;
-        self.outputs.add(&prefix::folder(&output));
+        self.gateway.outputs.add(&prefix::folder(&output), &self.clients);
         Ok(output)
     }
 
     fn unload_end(&self) -> i64 {
-        sweep::now() + self.settings.unload_ttl.as_secs() as i64
+        sweep::now() + self.gateway.settings.unload_ttl.as_secs() as i64
     }
 
     /// Writes the stream to a file, in memory of its own.
@@ -113,13 +115,13 @@ impl Gateway {
             share.acquire_some(upload::MEMORY, upload::MEMORY.max(FLOOR)).await.map_err(GatewayError::memory)?;
         let to = S3Uri::parse(&format!("{}rows.parquet", staged.prefix));
         let to = to.ok_or_else(|| GatewayError::from(IngestFault::NoStaging))?;
-        let upload = Upload::new(&self.clients, &self.stops, to, Arc::clone(&stored.schema));
+        let upload = Upload::new(&self.clients, &self.gateway.tasks, to, Arc::clone(&stored.schema));
         let mut upload = upload.map_err(GatewayError::from)?;
         let mut batches = std::pin::pin!(batches);
         loop {
             let next = tokio::select! {
                 next = batches.try_next() => next?,
-                () = self.shutdown.cancelled() => return Err(GatewayError::Stopping.into()),
+                () = self.gateway.shutdown.cancelled() => return Err(GatewayError::Stopping.into()),
             };
             let Some(batch) = next else { break };
             for piece in pieces::of(&batch).map_err(GatewayError::from)? {
@@ -130,8 +132,8 @@ impl Gateway {
         Ok(upload.finish().await.map_err(GatewayError::from)?)
     }
 
-    async fn copy(&self, session: &Session, sql: &str) -> Result<(), GatewayError> {
-        self.run(Request { session, sql, rows: &[], phase: None }).await.map(drop)
+    async fn copy(&self, session: &Session, sql: &str, connection: u64) -> Result<(), GatewayError> {
+        self.run(Request { session, sql, rows: &[], phase: None, connection }).await.map(drop)
     }
 }
 

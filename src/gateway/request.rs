@@ -4,6 +4,7 @@ use tokio::sync::watch;
 
 use crate::session::Session;
 use crate::statement::bind::Row;
+use crate::statement::scheduler::{Place, Progress};
 use crate::statement::{Look, QueryId};
 
 /// A statement, with what and for whom it is run.
@@ -15,11 +16,15 @@ pub struct Request<'a> {
     pub rows: &'a [Row],
     /// Who wants to know how far it is.
     pub phase: Option<&'a watch::Sender<Phase>>,
+    /// The connection it came by: those of one owner take turns.
+    pub connection: u64,
 }
 
 /// How far a statement is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Phase {
+    /// The place in the queue of a statement that waits to be started.
+    pub waits: Option<Place>,
     /// The query that runs now, or ran last.
     pub query_id: Option<QueryId>,
     pub look: Option<Look>,
@@ -31,9 +36,13 @@ impl Request<'_> {
         self.phase.and_then(|phase| phase.borrow().query_id.clone())
     }
 
-    pub(super) fn tell(&self, query_id: &QueryId, look: Option<Look>) {
-        if let Some(phase) = self.phase {
-            phase.send_replace(Phase { query_id: Some(query_id.clone()), look });
-        }
+    pub(super) fn tell(&self, progress: &Progress) {
+        let Some(phase) = self.phase else { return };
+        let (waits, query_id, look) = match progress {
+            Progress::Waiting(place) => (Some(place.clone()), None, None),
+            Progress::Started(id) => (None, Some(id.clone()), None),
+            Progress::Look(id, look) => (None, Some(id.clone()), Some(*look)),
+        };
+        phase.send_replace(Phase { waits, query_id, look });
     }
 }

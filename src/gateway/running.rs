@@ -3,24 +3,22 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Finished, Gateway, GatewayError, Key, Request, ResultHandle, Rows};
-use crate::aws::AwsError;
+use super::{Finished, GatewayError, Request, ResultHandle, Rows, Tenant};
 use crate::error::Kind;
 use crate::results::ReadError;
 use crate::results::object::Object;
-use crate::results::pages::Page;
 use crate::results::path::{self, Choice, Chosen, Described, ResultPath};
 use crate::results::unload::{manifest, prefix, sweep};
 use crate::session::MAX_ENDPOINTS;
 use crate::statement::bind::Bound;
-use crate::statement::stop::StopOnDrop;
-use crate::statement::{Class, Look, Outcome, QueryState, Statement, submit, unload};
+use crate::statement::scheduler::{Job, Lane, Likeness, Progress};
+use crate::statement::{Class, Outcome, QueryState, Statement, submit, unload};
 use crate::types::column::{Column, schema};
 
 /// Bytes of a CSV object from which the same query is better run as an UNLOAD.
 const LARGE_BYTES: u64 = 64 << 20;
 
-impl Gateway {
+impl Tenant {
     /// Runs a query on the path that suits it.
     pub(super) async fn run_query(
         &self,
@@ -33,19 +31,18 @@ impl Gateway {
         let known = |described: Option<Arc<Described>>| {
             described.filter(|described| statement.placeholders == 0 || !described.depends_on_values())
         };
-        let key = Key::new(sql, session);
+        let (key, knowledge) = (self.key(sql, session), &self.gateway.knowledge);
         let described = match session.result_path {
-            ResultPath::Direct => known(self.described.get(&key).await.flatten()),
-            // What is wrong with the query is better said by the query itself.
-            ResultPath::Auto | ResultPath::Unload => known(self.described(session, sql).await.ok().flatten()),
+            ResultPath::Direct => known(knowledge.described.get(&key).await.flatten()),
+            ResultPath::Auto | ResultPath::Unload => known(self.described_if_sound(&request, sql).await?),
         };
-        let was_large = self.large.get(&key).await.is_some();
+        let was_large = knowledge.large.get(&key).await.is_some();
         let choose = |described: Option<&Described>| path::choose(session.result_path, statement, described, was_large);
         let (mut described, mut chosen) = (described.clone(), choose(described.as_deref()));
         if chosen.choice == Choice::Unload && described.as_ref().is_some_and(|described| described.is_old()) {
             // The wrapper names columns by what is known of them: the table may be another one by now.
-            self.described.invalidate(&key).await;
-            described = known(self.described(session, sql).await.ok().flatten());
+            knowledge.described.invalidate(&key).await;
+            described = known(self.described_if_sound(&request, sql).await?);
             chosen = choose(described.as_deref());
         }
         let bound = Bound::new(sql, statement, values);
@@ -70,7 +67,7 @@ impl Gateway {
         let Some(output) = &described.output else {
             return Ok(Err(Chosen::direct("no output location that the gateway can read")));
         };
-        let expires_at = sweep::now() + self.settings.unload_ttl.as_secs() as i64;
+        let expires_at = sweep::now() + self.gateway.settings.unload_ttl.as_secs() as i64;
         let prefix = prefix::new(output, expires_at);
         let text = &query.sql[..Statement::of(&query.sql).end];
         let bound = match unload::wrap(text, &described.columns, &prefix) {
@@ -78,7 +75,7 @@ impl Gateway {
             Ok(_) => return Ok(Err(Chosen::direct("as an UNLOAD the statement would be too long"))),
             Err(refused) => return Ok(Err(Chosen::direct(refused.to_string()))),
         };
-        self.outputs.add(output);
+        self.gateway.outputs.add(output, &self.clients);
         let outcome = match self.run_to_end(request, &bound, Some(&chosen)).await {
             Ok(outcome) => outcome,
             Err(refused) if refused.is_refusal() => {
@@ -122,14 +119,14 @@ impl Gateway {
         let outcome = self.run_to_end(request, bound, Some(&chosen)).await?;
         let read_error = |source| GatewayError::Read { query_id: outcome.id.clone(), source: Box::new(source) };
         let mut handle = ResultHandle::of(&outcome);
-        let page = Page::get(&self.clients, &handle.id, None).await.map_err(read_error)?;
+        let page = self.page(&handle.id, None).await.map_err(read_error)?;
         let mut columns = page.columns().map_err(read_error)?;
         if columns.iter().any(|column| column.data_type.is_nested()) && Statement::of(sql).class == Class::Query {
             // A page does not say what is inside.
             let asked = match described {
                 Some(_) => None,
                 // Its values may say what is inside.
-                None => Box::pin(self.described(session, &bound.written_out())).await.ok().flatten(),
+                None => Box::pin(self.described_if_sound(&request, &bound.written_out())).await?,
             };
             columns = chosen.columns(&with_inner_types(columns, described.or(asked.as_deref())));
             handle.columns = Some(columns.clone().into());
@@ -140,11 +137,12 @@ impl Gateway {
         if page.next_token.is_some() && !outcome.is_client_encrypted {
             handle.rows = self.find_object(&outcome).await.map_err(read_error)?;
             if matches!(handle.rows, Rows::Csv { size, .. } if size >= LARGE_BYTES) {
-                self.large.insert(Key::new(sql, session), ()).await;
+                self.gateway.knowledge.large.insert(self.key(sql, session), ()).await;
             }
         }
         let update_count = page.update_count;
-        self.first_pages.insert(handle.id.clone(), Arc::new(page)).await;
+        let first_pages = &self.gateway.knowledge.first_pages;
+        first_pages.insert((self.owner.clone(), handle.id.clone()), Arc::new(page)).await;
         Ok(Finished { endpoints: vec![vec![handle]], schema: schema(&columns), outcome, update_count, chosen })
     }
 
@@ -175,35 +173,31 @@ impl Gateway {
             return Err(GatewayError::TooLong(bound.sql.len()));
         }
         let session = request.session;
-        let started = Instant::now();
-        // Whoever goes away while the query is started must not leave it running: the start goes on in a task of its
-        // own, and what it started is stopped when nobody takes it.
-        let (clients, stops, task_session, bound) =
-            (self.clients.clone(), self.stops.clone(), session.clone(), bound.clone());
-        let starting = self.stops.spawn(async move {
-            let id = submit::start(&clients, &task_session, &bound).await?;
-            Ok::<_, AwsError>(StopOnDrop::new(clients, stops, id.clone())).map(|guard| (id, guard))
-        });
-        let started_query = starting.await.map_err(|_| GatewayError::Stopping)?;
-        let (id, mut guard) =
-            started_query.map_err(|source| GatewayError::Aws { query_id: None, source: Arc::new(source) })?;
-        let aws = |source| GatewayError::Aws { query_id: Some(id.clone()), source: Arc::new(source) };
-        request.tell(&id, None);
+        let began = Instant::now();
+        let job = Job {
+            lane: Lane { owner: self.owner.clone(), connection: request.connection },
+            concurrency: self.limits.concurrency,
+            clients: self.clients.clone(),
+            session: session.clone(),
+            bound: bound.clone(),
+            kind: likeness(bound, chosen),
+        };
         let mut last = None;
-        let within_limits = |look: Look| {
-            request.tell(&id, Some(look));
-            last = Some(look);
+        let within_limits = |progress: &Progress| {
+            request.tell(progress);
+            let Progress::Look(id, look) = progress else { return true };
+            last = Some((id.clone(), *look));
             session.scan_limit_bytes.is_none_or(|limit| look.scanned_bytes as u64 <= limit)
         };
-        let outcome = tokio::select! {
-            outcome = self.poller.wait(&id, within_limits) => outcome.map_err(aws)?,
-            () = self.shutdown.cancelled() => return Err(GatewayError::Stopping),
+        let outcome = self.scheduler.run(job, within_limits).await?;
+        let (outcome, id) = match (outcome, last) {
+            (Some(outcome), _) => (outcome.clone(), outcome.id),
+            (None, Some((query_id, look))) => {
+                let (scanned_bytes, limit) = (look.scanned_bytes, session.scan_limit_bytes.unwrap_or_default());
+                return Err(GatewayError::ScanLimit { query_id, scanned_bytes, limit });
+            }
+            (None, None) => return Err(GatewayError::Stopping),
         };
-        let Some(outcome) = outcome else {
-            let (scanned_bytes, limit) = (last.map_or(0, |look| look.scanned_bytes), session.scan_limit_bytes);
-            return Err(GatewayError::ScanLimit { query_id: id, scanned_bytes, limit: limit.unwrap_or_default() });
-        };
-        guard.disarm();
         let reason = || outcome.reason.clone().unwrap_or_else(|| "Athena gives no reason".to_owned());
         tracing::info!(
             query_id = id.as_str(),
@@ -211,7 +205,7 @@ impl Gateway {
             scanned_bytes = outcome.scanned_bytes,
             queue_ms = outcome.queue_ms,
             total_ms = outcome.total_ms,
-            waited_ms = started.elapsed().as_millis() as u64,
+            waited_ms = began.elapsed().as_millis() as u64,
             result_path = chosen.map(|chosen| tracing::field::display(chosen.choice)),
             result_path_reason = chosen.map(|chosen| chosen.why.as_str()),
             "query finished"
@@ -224,6 +218,16 @@ impl Gateway {
             QueryState::Cancelled => Err(GatewayError::Cancelled { query_id: id, reason: reason() }),
             QueryState::Succeeded | QueryState::Queued | QueryState::Running => Ok(outcome),
         }
+    }
+}
+
+/// Statements that take about as long.
+fn likeness(bound: &Bound, chosen: Option<&Chosen>) -> Likeness {
+    match chosen.map(|chosen| chosen.choice) {
+        Some(Choice::Unload) => Likeness::Unload,
+        _ if bound.sql.get(..7).is_some_and(|word| word.eq_ignore_ascii_case("explain")) => Likeness::Explain,
+        _ if Statement::of(&bound.sql).class == Class::Query => Likeness::Query,
+        _ => Likeness::Other,
     }
 }
 

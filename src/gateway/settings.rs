@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Gateway, GatewayError};
+use super::{GatewayError, Tenant};
 use crate::catalog::Scope;
 use crate::session::Session;
+use crate::statement::SchedulerOptions;
 
 /// What a gateway is told once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Memory for reading results, in bytes, for all streams together.
     pub memory_limit: usize,
@@ -15,17 +16,19 @@ pub struct Settings {
     pub unload_ttl: Duration,
     /// Whether everything but reading is refused.
     pub read_only: bool,
-    pub limits: Limits,
+    pub scheduler: SchedulerOptions,
 }
 
 /// What whoever it works for may not go beyond, whatever they ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
+    /// Whether everything but reading is refused.
+    pub read_only: bool,
     /// The only workgroup.
     pub workgroup: Option<String>,
     /// Most bytes that a statement may read.
     pub scan_limit_bytes: Option<u64>,
-    /// Statements that run at once.
+    /// Statements of Athena's that are under way at once; more wait.
     pub concurrency: Option<usize>,
     /// The only catalogs and databases; with them, only queries are run.
     pub scope: Option<Scope>,
@@ -42,15 +45,15 @@ impl Default for Settings {
             memory_limit: DEFAULT_MEMORY_LIMIT,
             unload_ttl: DEFAULT_UNLOAD_TTL,
             read_only: false,
-            limits: Limits::default(),
+            scheduler: SchedulerOptions::default(),
         }
     }
 }
 
-impl Gateway {
+impl Tenant {
     /// A session within the limits. What is beyond them by a number is cut, by a name refused.
     pub fn limited(&self, mut session: Session) -> Result<Session, GatewayError> {
-        let Limits { workgroup, scan_limit_bytes, .. } = &self.settings.limits;
+        let Limits { workgroup, scan_limit_bytes, .. } = &self.limits;
         if workgroup.is_some() && session.workgroup != *workgroup {
             return Err(GatewayError::Workgroup(workgroup.clone().unwrap_or_default()));
         }

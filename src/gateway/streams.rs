@@ -57,6 +57,11 @@ impl Streams {
         Registered { streams: self.clone(), id: id.clone(), token }
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().map(Vec::len).sum()
+    }
+
     /// Ends the streams of a query, and says whether there were any.
     pub fn cancel(&self, id: &QueryId) -> bool {
         let streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);

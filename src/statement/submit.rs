@@ -1,5 +1,6 @@
 //! Starts a statement: StartQueryExecution.
 
+use aws_config::retry::RetryConfig;
 use aws_sdk_athena::types::{
     AclConfiguration, EncryptionConfiguration, EncryptionOption, QueryExecutionContext, ResultConfiguration,
     ResultReuseByAgeConfiguration, ResultReuseConfiguration,
@@ -13,7 +14,9 @@ use crate::session::{Encryption, Protection, Session};
 /// Longest statement Athena takes, in bytes of UTF-8 (athena-behaviour, section 1).
 pub const MAX_STATEMENT_BYTES: usize = 262_144;
 
-pub async fn start(clients: &Clients, session: &Session, bound: &Bound) -> Result<QueryId, AwsError> {
+/// Starts a statement, without retries: the scheduler counts calls and makes them again, with the same token, so that none runs
+/// twice.
+pub async fn start(clients: &Clients, session: &Session, bound: &Bound, token: &str) -> Result<QueryId, AwsError> {
     let context = QueryExecutionContext::builder()
         .set_catalog(session.catalog.clone())
         .set_database(session.database.clone())
@@ -23,17 +26,19 @@ pub async fn start(clients: &Clients, session: &Session, bound: &Bound) -> Resul
         let by_age = ResultReuseByAgeConfiguration::builder().enabled(true).max_age_in_minutes(minutes as i32).build();
         ResultReuseConfiguration::builder().result_reuse_by_age_configuration(by_age).build()
     });
+    let once = aws_sdk_athena::config::Config::builder().retry_config(RetryConfig::disabled());
     let started = clients
         .athena
         .start_query_execution()
         .query_string(&bound.sql)
         .set_execution_parameters(Some(bound.values.clone()).filter(|values| !values.is_empty()))
-        // A token of our own for every start, so that the SDK's retries cannot run a statement twice.
-        .client_request_token(uuid::Uuid::new_v4().to_string())
+        .client_request_token(token)
         .query_execution_context(context)
         .set_result_configuration(output)
         .set_work_group(session.workgroup.clone())
         .set_result_reuse_configuration(reuse)
+        .customize()
+        .config_override(once)
         .send()
         .await
         .map_err(|error| AwsError::new("athena:StartQueryExecution", error))?;

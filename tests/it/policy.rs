@@ -62,7 +62,7 @@ fn document(features: &[Feature], without: Option<&str>) -> Value {
 
 /// Whatever a feature is for. The error is the first one that comes.
 async fn work(server: &Server, feature: Feature) -> Result<(), String> {
-    server.gateway.catalog.refresh();
+    server.tenant.forget_catalog();
     match feature {
         Feature::Metadata => metadata(server).await,
         Feature::Query => queries(server).await,
@@ -164,14 +164,14 @@ async fn queries(server: &Server) -> Result<(), String> {
     let id = started.map_err(|error| said(&error))?.query_execution_id.expect("an id");
     let stopped = athena.stop_query_execution().query_execution_id(id).send().await;
     stopped.map_err(|error| said(&error))?;
-    let report = check::run(&server.gateway, std::time::Duration::from_secs(30)).await;
+    let report = check::run(&server.tenant, std::time::Duration::from_secs(30)).await;
     let failed = report.steps.iter().find(|step| step.verdict == Verdict::Failed);
     failed.map_or(Ok(()), |step| Err(step.found.clone()))
 }
 
 /// What the check says about the removal of files.
 async fn cleaned_up(server: &Server) -> Result<(), String> {
-    let report = check::run(&server.gateway, std::time::Duration::from_secs(30)).await;
+    let report = check::run(&server.tenant, std::time::Duration::from_secs(30)).await;
     let step = report.steps.iter().find(|step| step.name == "StagingDirectory").expect("the step");
     if step.verdict == Verdict::Ok { Ok(()) } else { Err(step.found.clone()) }
 }

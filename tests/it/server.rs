@@ -8,7 +8,7 @@ use athena_flight::aws::Clients;
 use athena_flight::config::embedded;
 use athena_flight::emulator::{Emulator, Settings, demo};
 use athena_flight::flight::{self, Keys, Serving};
-use athena_flight::gateway::{Gateway, Settings as GatewaySettings};
+use athena_flight::gateway::{Gateway, Settings as GatewaySettings, Tenant};
 use athena_flight::session::Session;
 use futures::TryStreamExt;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -18,6 +18,7 @@ use tonic::transport::{Channel, Endpoint};
 
 pub struct Server {
     pub clients: Clients,
+    pub tenant: Arc<Tenant>,
     pub gateway: Arc<Gateway>,
     pub gateway_url: String,
     endpoint: std::net::SocketAddr,
@@ -63,13 +64,14 @@ impl Server {
         let endpoint = emulator.listen("127.0.0.1:0", stop.clone()).await.expect("a free port");
         let clients = Clients::connect(&embedded(endpoint.url())).await;
         let endpoint = endpoint.address;
-        let gateway = Arc::new(Gateway::new(clients.clone(), session, gateway_settings));
+        let gateway = Gateway::new(gateway_settings);
+        let tenant = Tenant::anonymous(Arc::clone(&gateway), clients.clone(), session);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let keys = Keys::random();
-        let listening = flight::serve(listener, Arc::clone(&gateway), keys.clone(), Serving::default(), stop.clone())
+        let listening = flight::serve(listener, Arc::clone(&tenant), keys.clone(), Serving::default(), stop.clone())
             .expect("a bound socket");
         let gateway_url = format!("http://{}", listening.address);
-        Self { clients, gateway, gateway_url, endpoint, keys, stop, _data: data }
+        Self { clients, tenant, gateway, gateway_url, endpoint, keys, stop, _data: data }
     }
 
     /// The URL of another gateway in front of the same endpoint, with the same key.
@@ -83,11 +85,11 @@ impl Server {
     }
 
     async fn another(&self, keys: Keys) -> String {
-        let session = self.gateway.session.clone();
-        let gateway = Arc::new(Gateway::new(self.clients.clone(), session, GatewaySettings::default()));
+        let gateway = Gateway::new(GatewaySettings::default());
+        let tenant = Tenant::anonymous(gateway, self.clients.clone(), self.tenant.session.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let listening =
-            flight::serve(listener, gateway, keys, Serving::default(), self.stop.clone()).expect("a bound socket");
+            flight::serve(listener, tenant, keys, Serving::default(), self.stop.clone()).expect("a bound socket");
         format!("http://{}", listening.address)
     }
 

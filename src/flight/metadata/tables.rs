@@ -9,13 +9,14 @@ use arrow_flight::sql::CommandGetTables;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 use tonic::Status;
 
 use super::super::{encode, status};
 use super::{chosen_databases, is_out_of_reach, listing};
 use crate::catalog::Table;
 use crate::catalog::pattern::Pattern;
-use crate::gateway::Gateway;
+use crate::gateway::Tenant;
 use crate::types::arrow::{CATALOG_NAME, REMARKS, SCHEMA_NAME, TABLE_NAME};
 
 /// Databases whose tables are listed at the same time.
@@ -44,20 +45,20 @@ pub fn schema(command: &CommandGetTables) -> SchemaRef {
 
 /// The tables a command asks for, a batch of some of a database's at a time: there may be many, and their schemas are large.
 pub async fn rows(
-    gateway: &Arc<Gateway>,
+    tenant: &Arc<Tenant>,
     schemas: &Schemas,
     command: CommandGetTables,
 ) -> Result<impl Stream<Item = Result<RecordBatch, Status>> + use<>, Status> {
     let databases = Pattern::new(command.db_schema_filter_pattern.as_deref());
     let named = databases.is_exact();
-    let places = chosen_databases(&gateway.catalog, command.catalog.as_deref(), &databases).await?;
-    let (gateway, schemas, names) =
-        (Arc::clone(gateway), schemas.clone(), Pattern::new(command.table_name_filter_pattern.as_deref()));
+    let places = chosen_databases(&tenant.catalog, command.catalog.as_deref(), &databases).await?;
+    let (tenant, schemas, names) =
+        (Arc::clone(tenant), schemas.clone(), Pattern::new(command.table_name_filter_pattern.as_deref()));
     let listings = stream::iter(places).map(move |place| {
-        let (gateway, schemas) = (Arc::clone(&gateway), schemas.clone());
+        let (tenant, schemas) = (Arc::clone(&tenant), schemas.clone());
         async move {
             let (name, database) = &place;
-            let tables = match gateway.catalog.tables(name, database).await {
+            let tables = match tenant.catalog.tables(name, database).await {
                 Err(error) if !named && is_out_of_reach(&error) => {
                     tracing::warn!(catalog = name, database, %error, "a database that cannot be listed is left out");
                     Arc::default()
@@ -65,7 +66,7 @@ pub async fn rows(
                 tables => tables.map_err(listing)?,
             };
             let encoded = match command.include_schema {
-                true => Some(schemas.of(place.clone(), &tables).await?),
+                true => Some(schemas.of((tenant.catalog.epoch(), name.clone(), database.clone()), &tables).await?),
                 false => None,
             };
             Ok::<_, Status>((place, tables, encoded))
@@ -108,7 +109,7 @@ fn batch(
 
 /// The schemas of databases' tables as IPC messages: making them costs more than sending them. Cloning shares them.
 #[derive(Clone)]
-pub struct Schemas(Cache<(String, String), Arc<Encoded>>);
+pub struct Schemas(Cache<(u64, String, String), Arc<Encoded>>);
 
 /// The schemas of one listing.
 pub struct Encoded {
@@ -122,6 +123,7 @@ impl Default for Schemas {
         let cache = Cache::builder()
             .max_capacity(SCHEMAS_BYTES)
             .weigher(move |_, encoded: &Arc<Encoded>| u32::try_from(bytes(encoded)).unwrap_or(u32::MAX))
+            .eviction_policy(EvictionPolicy::lru())
             .time_to_idle(SCHEMAS_AGE);
         Self(cache.build())
     }
@@ -129,13 +131,13 @@ impl Default for Schemas {
 
 impl Schemas {
     /// Those of a listing: made anew where the one before was another.
-    async fn of(&self, place: (String, String), tables: &Arc<Vec<Table>>) -> Result<Arc<Encoded>, Status> {
+    async fn of(&self, place: (u64, String, String), tables: &Arc<Vec<Table>>) -> Result<Arc<Encoded>, Status> {
         if let Some(encoded) = self.0.get(&place).await
             && Arc::ptr_eq(&encoded.listing, tables)
         {
             return Ok(encoded);
         }
-        let (listing, (catalog, database)) = (Arc::clone(tables), place.clone());
+        let (listing, (_, catalog, database)) = (Arc::clone(tables), place.clone());
         let encode = move || {
             let schemas = listing.iter().map(|table| encode::schema_bytes(&arrow_schema(&catalog, &database, table)));
             schemas.collect::<Result<Vec<_>, _>>()

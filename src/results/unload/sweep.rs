@@ -1,6 +1,6 @@
 //! Removes the files of UNLOADs whose time is over, by whichever gateway comes first.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,23 +11,24 @@ use super::prefix;
 use crate::aws::{AwsError, Clients};
 
 /// Output locations that are looked after; more are left to their bucket's lifecycle rule.
-const MAX_OUTPUTS: usize = 64;
+const MAX_OUTPUTS: usize = 256;
 
-/// The output locations whose files are looked after.
+/// The output locations whose files are looked after, each with the clients that used it last.
 #[derive(Debug, Clone, Default)]
-pub struct Outputs(Arc<Mutex<BTreeSet<String>>>);
+pub struct Outputs(Arc<Mutex<BTreeMap<String, Clients>>>);
 
 impl Outputs {
     /// Looks after an output location from now on.
-    pub fn add(&self, output: &str) {
+    pub fn add(&self, output: &str, clients: &Clients) {
         let mut outputs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if outputs.len() < MAX_OUTPUTS && !outputs.contains(output) {
-            outputs.insert(output.to_owned());
+        if outputs.len() < MAX_OUTPUTS || outputs.contains_key(output) {
+            outputs.insert(output.to_owned(), clients.clone());
         }
     }
 
-    fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    fn all(&self) -> Vec<(String, Clients)> {
+        let outputs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        outputs.iter().map(|(output, clients)| (output.clone(), clients.clone())).collect()
     }
 }
 
@@ -37,10 +38,10 @@ pub fn now() -> i64 {
 }
 
 /// Tidies up again and again, until it is dropped.
-pub async fn run(clients: Clients, outputs: Outputs, every: Duration) {
+pub async fn run(outputs: Outputs, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
-        for output in outputs.all() {
+        for (output, clients) in outputs.all() {
             match sweep(&clients, &output, now()).await {
                 Ok(0) => {}
                 Ok(objects) => tracing::info!(output, objects, "files of old UNLOADs removed"),
