@@ -1,6 +1,7 @@
 //! SDK clients from the options: credentials, roles, endpoints, timeouts, retries.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
@@ -8,16 +9,16 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::{Builder, Connector, tls};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use secrecy::ExposeSecret as _;
 
-use super::AwsError;
 use super::options::{AccessKeys, AwsOptions, RoleOptions};
 use super::owner::ExpectedOwner;
 use super::roles::AssumedRole;
+use super::{AwsError, errors};
 
 /// What the user agent of all calls names.
 const APP_NAME: &str = "athena-flight";
@@ -84,6 +85,33 @@ impl Clients {
     /// A number that clients with the same credentials share, and no others.
     pub fn identity(&self) -> u64 {
         self.identity
+    }
+
+    /// How often a call is made at most.
+    pub fn max_attempts(&self) -> u32 {
+        self.options.max_attempts
+    }
+
+    /// How long a call may take with all its attempts.
+    pub fn call_timeout(&self) -> Duration {
+        self.options.call_timeout
+    }
+
+    /// What is missing before any call can be made: a region, credentials. The error says what to do.
+    pub async fn check_ready(&self) -> Result<(), String> {
+        if self.region.is_none() {
+            return Err("no AWS region is known: give --region, AWS_REGION, or a profile with a region".to_owned());
+        }
+        let found = match self.config.credentials_provider() {
+            Some(provider) => provider.provide_credentials().await.map(drop).map_err(|error| errors::chain(&error)),
+            None => Err("there is no provider of any".to_owned()),
+        };
+        found.map_err(|why| {
+            format!(
+                "no AWS credentials are found: {why}; give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, --profile, or run \
+                 with a container's or an instance's role (athena-flight check says more)"
+            )
+        })
     }
 
     /// Whether the embedded endpoint answers them.

@@ -81,7 +81,7 @@ fn is_transient(failure: &DispatchFailure) -> bool {
 }
 
 /// What an error says, and what lies behind it. The SDK's own way to show one adds all its parts, the whole answer included.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut said: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {

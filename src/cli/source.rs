@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::{AwsOptions, Clients};
+use crate::aws::Clients;
 use crate::config::{Config, Source};
 use crate::flight::{self, Keys};
 use crate::gateway::{Gateway, Tenant};
@@ -39,7 +39,12 @@ pub async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<Ru
         rules: config.rules.clone(),
         grace: config.shutdown_grace,
     };
+    // Where callers bring their own keys, the gateway can do without.
+    let must_be_ready = config.source == Source::Aws && !config.sign_in.aws_keys;
     let behind = start_behind(config).await?;
+    if must_be_ready {
+        behind.tenant.clients.check_ready().await.map_err(anyhow::Error::msg)?;
+    }
     let keys = key.map_or_else(Keys::random, |key| Keys::of(key.expose_secret()));
     let gateway = flight::serve(listener, Arc::clone(&behind.tenant), keys, serving, stop)?;
     Ok(Running { gateway, behind })
@@ -62,21 +67,13 @@ pub async fn start_behind(config: Config) -> anyhow::Result<Behind> {
         _ => anyhow::bail!("this athena-flight was built without the embedded endpoint: --demo and --local need it"),
     };
     let gateway = Gateway::new(config.settings);
-    let tenant = Tenant::anonymous(gateway, connect(&options).await, config.session);
+    let tenant = Tenant::anonymous(gateway, Clients::connect(&options).await, config.session);
     Ok(Behind {
         tenant,
         #[cfg(feature = "emulator")]
         endpoint,
         endpoint_stop,
     })
-}
-
-async fn connect(options: &AwsOptions) -> Clients {
-    let clients = Clients::connect(options).await;
-    if clients.region.is_none() {
-        tracing::warn!("no AWS region: give --region, AWS_REGION or a profile with one; every call will fail");
-    }
-    clients
 }
 
 impl Running {

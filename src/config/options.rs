@@ -318,7 +318,7 @@ mod tests {
         }
         let near = |name| nearest(name, OPTIONS.iter().map(|option| option.name));
         assert_eq!((near("workgrup"), near("s3_staging_dir")), (Some("workgroup"), Some("s3-staging-dir")));
-        assert_eq!(near("q"), None);
+        assert_eq!(near("zz"), None);
         assert_eq!(ConfigOption::find("role-arn").expect("known").variable(), "ATHENA_FLIGHT_ROLE_ARN");
     }
 }

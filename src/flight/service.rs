@@ -20,8 +20,10 @@ use futures::{Stream, StreamExt, stream};
 use tokio::sync::watch;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::{Instrument as _, Span, field};
 
 use super::callers::{Caller, Callers};
+use super::connection::Peer;
 use super::do_get::{self, NoMessages};
 use super::metadata::tables::Schemas;
 use super::poll::Polls;
@@ -251,15 +253,32 @@ fn boxed<T: Send + 'static>(items: Vec<T>) -> BoxedStream<T> {
     stream::iter(items.into_iter().map(Ok)).boxed()
 }
 
-/// The RPCs: each finds out who calls before anything else.
+/// The RPCs: each finds out who calls before anything else, and what it logs says so.
 pub struct Rpcs(pub Arc<Callers>);
 
 impl Rpcs {
-    /// Who calls, and the call's session.
-    async fn caller<T>(&self, request: &Request<T>) -> Result<(Caller, Session), Status> {
-        let caller = self.0.caller(request.metadata(), request.extensions()).await?;
-        let session = caller.server.session(request.metadata())?;
-        Ok((caller, session))
+    /// Answers a call, in a span that names the RPC, the peer and the principal.
+    async fn answer<T, R, F>(
+        &self,
+        rpc: &'static str,
+        request: Request<T>,
+        act: impl FnOnce(Caller, Request<T>) -> F + Send,
+    ) -> Result<R, Status>
+    where
+        T: Send,
+        F: Future<Output = Result<R, Status>> + Send,
+    {
+        let span = tracing::info_span!("call", rpc, peer = field::Empty, principal = field::Empty);
+        if let Some(peer) = request.extensions().get::<Peer>() {
+            span.record("peer", field::display(peer.address));
+        }
+        let answered = async {
+            let (metadata, extensions, message) = request.into_parts();
+            let caller = self.0.caller(&metadata, &extensions).await?;
+            Span::current().record("principal", field::display(&caller.server.tenant.owner));
+            act(caller, Request::from_parts(metadata, extensions, message)).await
+        };
+        answered.instrument(span).await
     }
 }
 
@@ -281,59 +300,74 @@ impl FlightService for Rpcs {
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        let (caller, _) = self.caller(&request).await?;
         // A flight exists when its statement has run, and only its caller knows of it.
-        Ok(caller.answer(boxed(vec![])))
+        self.answer("ListFlights", request, |caller, _| async move { Ok(caller.answer(boxed(vec![]))) }).await
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        let (caller, session) = self.caller(&request).await?;
-        let info = caller.server.info(&session, request.into_inner(), None, caller.connection).await?;
-        Ok(caller.answer(info))
+        let info = |caller: Caller, request: Request<FlightDescriptor>| async move {
+            let session = caller.server.session(request.metadata())?;
+            let info = caller.server.info(&session, request.into_inner(), None, caller.connection).await?;
+            Ok(caller.answer(info))
+        };
+        self.answer("GetFlightInfo", request, info).await
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        let (caller, session) = self.caller(&request).await?;
-        let deadline = options::deadline(request.metadata());
-        let info = poll::poll(&caller, &session, request.into_inner(), deadline).await?;
-        Ok(caller.answer(info))
+        let poll = |caller: Caller, request: Request<FlightDescriptor>| async move {
+            let session = caller.server.session(request.metadata())?;
+            let deadline = options::deadline(request.metadata());
+            let info = poll::poll(&caller, &session, request.into_inner(), deadline).await?;
+            Ok(caller.answer(info))
+        };
+        self.answer("PollFlightInfo", request, poll).await
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let (caller, session) = self.caller(&request).await?;
-        let schema = caller.server.schema(&session, request.get_ref(), caller.connection).await?;
-        Ok(caller.answer(schema))
+        let schema = |caller: Caller, request: Request<FlightDescriptor>| async move {
+            let session = caller.server.session(request.metadata())?;
+            let schema = caller.server.schema(&session, request.get_ref(), caller.connection).await?;
+            Ok(caller.answer(schema))
+        };
+        self.answer("GetSchema", request, schema).await
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let (caller, session) = self.caller(&request).await?;
-        let rows = caller.server.get(&session, request.get_ref()).await?;
-        Ok(caller.with_token(rows))
+        let get = |caller: Caller, request: Request<Ticket>| async move {
+            let session = caller.server.session(request.metadata())?;
+            let rows = caller.server.get(&session, request.get_ref()).await?;
+            Ok(caller.with_token(rows))
+        };
+        self.answer("DoGet", request, get).await
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        let (caller, session) = self.caller(&request).await?;
-        let result = update::put(&caller.server, &session, request.into_inner(), caller.connection).await?;
-        Ok(caller.answer(boxed(vec![result])))
+        let put = |caller: Caller, request: Request<Streaming<FlightData>>| async move {
+            let session = caller.server.session(request.metadata())?;
+            let result = update::put(&caller.server, &session, request.into_inner(), caller.connection).await?;
+            Ok(caller.answer(boxed(vec![result])))
+        };
+        self.answer("DoPut", request, put).await
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        let caller = self.0.caller(request.metadata(), request.extensions()).await?;
-        let (headers, _, action) = request.into_parts();
-        let Acted { bodies, cookie } = caller.server.act(&headers, action, caller.connection).await?;
-        let results = bodies.into_iter().map(|body| arrow_flight::Result { body });
-        let mut response: Response<Self::DoActionStream> = caller.answer(boxed(results.collect()));
-        if let Some(cookie) = cookie {
-            response.metadata_mut().insert("set-cookie", cookie.parse().map_err(status::internal)?);
-        }
-        Ok(response)
+        let act = |caller: Caller, request: Request<Action>| async move {
+            let (headers, _, action) = request.into_parts();
+            let Acted { bodies, cookie } = caller.server.act(&headers, action, caller.connection).await?;
+            let results = bodies.into_iter().map(|body| arrow_flight::Result { body });
+            let mut response: Response<Self::DoActionStream> = caller.answer(boxed(results.collect()));
+            if let Some(cookie) = cookie {
+                response.metadata_mut().insert("set-cookie", cookie.parse().map_err(status::internal)?);
+            }
+            Ok(response)
+        };
+        self.answer("DoAction", request, act).await
     }
 
     async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        let caller = self.0.caller(request.metadata(), request.extensions()).await?;
         let actions =
             ACTIONS.map(|(name, description)| ActionType { r#type: name.into(), description: description.into() });
-        Ok(caller.answer(boxed(actions.to_vec())))
+        self.answer("ListActions", request, |caller, _| async move { Ok(caller.answer(boxed(actions.to_vec()))) }).await
     }
 
     async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {

@@ -477,16 +477,19 @@ impl Inner {
         [start_next, look_next].into_iter().flatten().min()
     }
 
-    /// Starts a statement. While AWS cannot be reached, it is tried again; a throttled one goes back to the queue.
+    /// Starts a statement. While AWS cannot be reached, it is tried again as any call is: nothing is lost yet. A throttled one goes back
+    /// to the queue.
     async fn start(self: Arc<Self>, ticket: u64, waiting: Waiting) {
-        let give_up = Instant::now() + self.options.outage_budget;
+        let give_up = Instant::now() + waiting.job.clients.call_timeout();
         let mut pause = FIRST_RETRY;
+        let mut attempts_left = waiting.job.clients.max_attempts();
         loop {
+            attempts_left -= 1;
             let job = &waiting.job;
             match submit::start(&job.clients, &job.session, &job.bound, &waiting.token).await {
                 Ok(id) => return self.started(ticket, waiting, id),
                 Err(error) if error.is_throttled() => return self.refused(ticket, waiting, &error),
-                Err(error) if is_outage(&error) && Instant::now() + pause < give_up => {
+                Err(error) if is_outage(&error) && attempts_left > 0 && Instant::now() + pause < give_up => {
                     tracing::info!(%error, "statement could not be started yet");
                     tokio::select! {
                         () = tokio::time::sleep(jittered(pause)) => {}
@@ -504,6 +507,7 @@ impl Inner {
         let now = Instant::now();
         let mut state = self.state();
         state.starting -= 1;
+        state.slots.started();
         // Nobody waits for it any more: they went away while it was being started.
         if updates.is_closed() {
             state.release(&job.lane.owner);

@@ -2,20 +2,26 @@
 
 import io
 import os
+import re
 import signal
 import socket
 import subprocess
 import threading
 import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import pyarrow as pa
+import pyarrow.flight as fl
 import pyarrow.parquet as parquet
 import pytest
 from adbc_driver_flightsql import dbapi
 
 from conftest import BINARY, aws
+from load import until
 from test_aws_clients import run
+from wire import statement
 
 LONG = "select count(*) from tpch.lineitem a, tpch.lineitem b where a.l_partkey + b.l_suppkey = 1"
 
@@ -50,7 +56,7 @@ def test_a_folder_is_used_by_one(start, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_a_long_query_and_the_process(start, tmp_path, number):
-    server = start("serve", "--demo", "--listen", "127.0.0.1:0", home=tmp_path)
+    server = start("serve", "--demo", "--listen", "127.0.0.1:0", "--shutdown-grace", "1", home=tmp_path)
     athena = boto3.client("athena", **aws(server.endpoint))
     failures = []
 
@@ -82,6 +88,64 @@ def test_a_signal_stops_a_long_query_and_the_process(start, tmp_path, number):
     ]
     assert execution["Status"]["State"] == "CANCELLED"
     again.stop()
+
+
+def test_what_is_under_way_has_a_grace_time(start, tmp_path):
+    server = start("serve", "--demo", "--listen", "127.0.0.1:0", home=tmp_path)
+    document = b'{"latency": {"run": {"fixed": 1500}}}'
+    urllib.request.urlopen(urllib.request.Request(f"{server.endpoint}/_athena-flight/behaviour", method="PUT", data=document))
+    athena = boto3.client("athena", **aws(server.endpoint))
+    direct = fl.FlightCallOptions(headers=[(b"x-athena-result-path", b"direct")])
+    client = fl.connect(server.url)
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(client.get_flight_info, statement("select n_name from tpch.nation"), direct)
+        until(lambda: states(athena) == ["RUNNING"])
+        server.process.send_signal(signal.SIGTERM)
+        # No new statement begins, and that is told in a way that clients try another gateway.
+
+        def refused():
+            try:
+                client.get_flight_info(statement("values 1"), direct)
+            except fl.FlightUnavailableError as error:
+                return "shutting down" in str(error)
+        until(refused)
+        info = running.result()
+    # Its rows can be fetched after the signal too.
+    assert client.do_get(info.endpoints[0].ticket).read_all().num_rows == 25
+    assert server.process.wait(timeout=30) == 0
+
+
+def test_a_second_signal_ends_at_once(start, tmp_path):
+    server = start("serve", "--demo", "--listen", "127.0.0.1:0", home=tmp_path)
+    athena = boto3.client("athena", **aws(server.endpoint))
+    client = fl.connect(server.url)
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(client.get_flight_info, statement(LONG))
+        until(lambda: "RUNNING" in states(athena))
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: b"a second signal ends at once" in (tmp_path / "log").read_bytes())
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=30) == 130
+        assert running.exception()
+
+
+def states(athena):
+    ids = athena.list_query_executions()["QueryExecutionIds"]
+    executions = athena.batch_get_query_execution(QueryExecutionIds=ids)["QueryExecutions"] if ids else []
+    return [execution["Status"]["State"] for execution in executions]
+
+
+def test_without_region_or_credentials_it_is_not_ready(tmp_path):
+    home = {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
+    for arguments, text in [
+        (["serve", "--listen", "127.0.0.1:0"], "no AWS region is known"),
+        (["serve", "--listen", "127.0.0.1:0", "--region", "us-east-1"], "no AWS credentials are found"),
+        (["query", "select 1", "--region", "us-east-1"], "no AWS credentials are found"),
+    ]:
+        done = call(*arguments, **home)
+        assert done.returncode == 1 and text in done.stderr and "ready" not in done.stdout, done
+        # Nobody has to read Rust to know what is missing.
+        assert not re.search(r"\w+ \{ |Error\(", done.stderr), done.stderr
 
 
 def call(*arguments, **env):

@@ -13,6 +13,7 @@ mod prepared;
 mod protocol;
 mod readers;
 mod results;
+mod scheduling;
 mod server;
 mod statements;
 mod stop;

@@ -54,7 +54,12 @@ impl Server {
         .await
     }
 
-    async fn start(with_demo: bool, session: Session, settings: Settings, gateway_settings: GatewaySettings) -> Self {
+    pub async fn start(
+        with_demo: bool,
+        session: Session,
+        settings: Settings,
+        gateway_settings: GatewaySettings,
+    ) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let emulator = Emulator::open_with(data.path(), settings).expect("an empty data folder opens");
         if with_demo {

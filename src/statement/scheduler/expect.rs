@@ -28,6 +28,10 @@ const TEXTS: u64 = 4096;
 const EARLY_SHARE: f64 = 0.3;
 /// A text's last duration is expected again, or a little less.
 const SAME_TEXT_SHARE: f64 = 0.95;
+/// Where nothing is known of slower ones, a query is asked about again when it is older by this share.
+const UNKNOWN_GROWTH: f64 = 0.6;
+/// How far ahead the slower ones are believed: in between, some may end of which there are few.
+const MAX_LEAP: Duration = Duration::from_secs(1);
 /// Shortest and longest wait between two looks.
 const MIN_WAIT: Duration = Duration::from_millis(10);
 const MAX_WAIT: Duration = Duration::from_secs(5);
@@ -66,8 +70,8 @@ impl Expectations {
 
     /// The age at which a query that goes on is asked about again.
     pub fn next_look(&self, kind: Likeness, age: Duration) -> Duration {
-        let slower = self.early(kind, age.mul_f64(1.1)).filter(|expected| *expected <= age * 3);
-        let expected = slower.unwrap_or(age + (age / 2).max(self.prior / 2));
+        let slower = self.early(kind, age.mul_f64(1.1)).filter(|expected| *expected <= age + MAX_LEAP.max(2 * age));
+        let expected = slower.unwrap_or(age + age.max(self.prior).mul_f64(UNKNOWN_GROWTH));
         expected.clamp(age + MIN_WAIT.max(age / 20), age + MAX_WAIT)
     }
 

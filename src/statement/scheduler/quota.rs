@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Of a quota, what is used: our calls do not arrive as evenly as they are made.
-const USED_SHARE: f64 = 0.95;
+const USED_SHARE: f64 = 0.97;
 /// What a throttled call leaves of a rate, and the least that is left of a quota.
 const DECREASE: f64 = 0.7;
 const MIN_SHARE: f64 = 0.05;
@@ -159,9 +159,13 @@ impl fmt::Display for Rate {
 }
 
 /// How many statements an account runs and queues at once, learned from refusals (TooManyRequestsException).
+///
+/// Until the first refusal each start that works lets one more begin, so that the limit is found with few refused calls. Then
+/// one more than the limit is tried now and then: others may have gone, or the limit been raised.
 #[derive(Debug)]
 pub struct Slots {
-    limit: Option<usize>,
+    limit: usize,
+    is_learned: bool,
     /// When one more is tried again, and how long after a refusal.
     probe_at: Instant,
     probe_interval: Duration,
@@ -169,6 +173,8 @@ pub struct Slots {
     paused_until: Instant,
 }
 
+/// Statements at once before anything is known: fewer than any account may have.
+const FIRST_SLOTS: usize = 16;
 /// After a refusal, one more statement is tried; later each time one more was too many.
 const MIN_PROBE_INTERVAL: Duration = Duration::from_secs(2);
 const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(15);
@@ -177,7 +183,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 impl Slots {
     pub fn new(now: Instant) -> Self {
-        Self { limit: None, probe_at: now, probe_interval: MIN_PROBE_INTERVAL, paused_until: now }
+        Self {
+            limit: FIRST_SLOTS,
+            is_learned: false,
+            probe_at: now,
+            probe_interval: MIN_PROBE_INTERVAL,
+            paused_until: now,
+        }
     }
 
     /// Whether one more may be tried beside so many.
@@ -185,17 +197,25 @@ impl Slots {
         if now < self.paused_until {
             return false;
         }
-        let Some(limit) = &mut self.limit else { return true };
-        if in_flight >= *limit && now >= self.probe_at {
-            *limit = in_flight + 1;
+        if self.is_learned && in_flight >= self.limit && now >= self.probe_at {
+            self.limit = in_flight + 1;
             self.probe_at = now + self.probe_interval;
         }
-        in_flight < *limit
+        in_flight < self.limit
     }
 
-    /// When one more may be tried, if there is no room now and nothing ends before.
+    /// When one more may be tried, if nothing ends before.
     pub fn next(&self, now: Instant) -> Instant {
-        self.paused_until.max(if self.limit.is_some() { self.probe_at } else { now })
+        // While nothing is learned, a start that works makes room.
+        let probe = if self.is_learned { self.probe_at } else { now + PAUSE };
+        self.paused_until.max(probe)
+    }
+
+    /// A statement has been started.
+    pub fn started(&mut self) {
+        if !self.is_learned {
+            self.limit += 1;
+        }
     }
 
     /// AWS has refused one more beside so many.
@@ -203,16 +223,17 @@ impl Slots {
         if in_flight == 0 {
             self.paused_until = now + PAUSE;
         }
-        let known = self.limit.replace(in_flight.max(1));
-        self.probe_interval = match known {
-            Some(_) => (self.probe_interval * 2).min(MAX_PROBE_INTERVAL),
-            None => MIN_PROBE_INTERVAL,
+        self.probe_interval = match self.is_learned {
+            true => (self.probe_interval * 2).min(MAX_PROBE_INTERVAL),
+            false => MIN_PROBE_INTERVAL,
         };
+        self.limit = in_flight.max(1);
+        self.is_learned = true;
         self.probe_at = now + self.probe_interval;
     }
 
-    /// Statements at once, where a limit is known.
-    pub fn limit(&self) -> Option<usize> {
+    /// Statements at once, as far as it is known.
+    pub fn limit(&self) -> usize {
         self.limit
     }
 }
@@ -239,7 +260,7 @@ mod tests {
         let mut bucket = Bucket::new(Rate { per_second: 20.0, burst: 80.0 }, start);
         let burst = (0..200).filter(|_| bucket.try_take(start)).count();
         let after = (0..200).filter(|_| bucket.try_take(start + 10 * SECOND)).count();
-        assert_eq!((burst, after), (76, 76), "an idle bucket is full, not fuller");
+        assert_eq!((burst, after), (77, 77), "an idle bucket is full, not fuller");
         let mut taken = 0;
         let mut now = start + 10 * SECOND;
         while now < start + 20 * SECOND {
@@ -247,7 +268,7 @@ mod tests {
             taken += usize::from(bucket.try_take(now));
             now += Duration::from_micros(1);
         }
-        assert!((188..=191).contains(&taken), "{taken}");
+        assert!((192..=195).contains(&taken), "{taken}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -272,12 +293,17 @@ mod tests {
     async fn slots_are_learned_from_refusals_and_probed() {
         let now = Instant::now();
         let mut slots = Slots::new(now);
-        assert!(slots.has_room(1000, now));
+        assert!(slots.has_room(FIRST_SLOTS - 1, now) && !slots.has_room(FIRST_SLOTS, now));
+        (0..FIRST_SLOTS).for_each(|_| slots.started());
+        assert!(slots.has_room(2 * FIRST_SLOTS - 1, now), "what works lets more begin");
         slots.refused(25, now);
         assert_eq!((slots.has_room(24, now), slots.has_room(25, now)), (true, false));
-        assert!(slots.has_room(25, slots.next(now)), "one more is tried after a while");
-        assert!(!slots.has_room(26, slots.next(now) - SECOND));
-        slots.refused(0, now);
-        assert!(!slots.has_room(0, now) && slots.has_room(0, slots.next(now)));
+        slots.started();
+        assert!(!slots.has_room(25, now));
+        let later = slots.next(now);
+        assert!(slots.has_room(25, later), "one more is tried after a while");
+        assert!(!slots.has_room(26, later));
+        slots.refused(0, later);
+        assert!(!slots.has_room(0, later) && slots.has_room(0, slots.next(later)));
     }
 }
