@@ -15,6 +15,7 @@
 //! | [`owner`] | whose something is, for fair shares |
 //! | [`catalog`] | catalogs, databases, tables from Glue and Athena, cached |
 //! | [`statement`] | a statement told apart, given values, started, waited for, stopped, described |
+//! | [`sql`] | SQL as Athena reads it: text → tokens |
 //! | [`ingest`] | a stream of Arrow batches → rows of a table |
 //! | [`results`] | a finished query's rows as Arrow batches |
 //! | [`check`] | the connection to AWS, step by step, with what to do about each fault |
@@ -44,6 +45,7 @@ pub mod policy;
 pub mod results;
 pub mod session;
 pub mod signin;
+pub mod sql;
 pub mod statement;
 pub mod telemetry;
 pub mod types;

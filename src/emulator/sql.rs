@@ -2,6 +2,7 @@
 //!
 //! | module | says |
 //! | --- | --- |
+//! | [`tokens`], [`literals`] | a statement as sqlparser's tokens, lexed as Trino does |
 //! | [`dialect`] | how sqlparser should read Athena's SELECT; its syntax errors in Trino's words |
 //! | [`cursor`] | a place in the tokens of a statement that sqlparser does not read |
 //! | [`parameters`] | `?` → the values of ExecutionParameters |
@@ -17,10 +18,12 @@ pub mod cursor;
 mod ddl;
 pub mod dialect;
 pub mod functions;
+mod literals;
 mod parameters;
 pub mod prepared;
 pub mod rewrite;
 pub mod statement;
+pub mod tokens;
 pub mod write;
 
 pub use statement::{Statement, parse};

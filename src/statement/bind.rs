@@ -6,7 +6,8 @@
 
 use arrow::array::{ArrayRef, RecordBatch};
 
-use super::classify::{Class, Statement, Token, Tokens};
+use super::classify::Statement;
+use crate::sql::{self, Kind};
 use crate::types::literal::{LiteralFault, literal};
 
 /// Values for all parameters of a statement, as SQL literals.
@@ -45,21 +46,14 @@ pub struct Placeholder {
     pub counts_rows: bool,
 }
 
-/// The parameters of a text, in order. Those in strings, quoted names and comments are none.
+/// The parameters of a text, in order. Those in strings, quoted names, comments and row patterns are none.
 pub fn placeholders(sql: &str) -> Vec<Placeholder> {
     let (mut found, mut counts_rows) = (Vec::new(), false);
-    let mut tokens = Tokens(sql);
-    while let Some(token) = tokens.next() {
-        let before = std::mem::take(&mut counts_rows);
-        match token {
-            Token::Word(word) => {
-                counts_rows = ["limit", "offset", "first", "next"].iter().any(|known| word.eq_ignore_ascii_case(known));
-            }
-            Token::Placeholder => {
-                found.push(Placeholder { at: sql.len() - tokens.0.len() - 1, counts_rows: before });
-            }
-            _ => {}
+    for token in sql::tokens(sql) {
+        if token.kind == Kind::Placeholder {
+            found.push(Placeholder { at: token.start, counts_rows });
         }
+        counts_rows = token.is_any_word(&["limit", "offset", "first", "next"]);
     }
     found
 }
@@ -121,15 +115,6 @@ fn with_values<'a>(sql: &str, value: impl Fn(usize, Placeholder) -> &'a str) -> 
     out
 }
 
-/// Whether Athena takes values beside a statement of this kind.
-pub fn takes_values(class: Class, first_word: &str) -> bool {
-    match class {
-        Class::Query => true,
-        Class::Update => matches!(first_word, "INSERT" | "CREATE" | "UNLOAD"),
-        Class::Text | Class::Execute | Class::Definition => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -143,6 +128,10 @@ mod tests {
         assert!(found.iter().all(|placeholder| &sql[placeholder.at..=placeholder.at] == "?"));
         assert_eq!(found.iter().map(|p| p.counts_rows).collect::<Vec<_>>(), [false, false, true, true]);
         assert_eq!(without_values("select a from t where a=?limit ?"), "select a from t where a= NULL limit  1 ");
+        assert_eq!(
+            without_values("select ? -- ?\r, ? /* /* ? */ + ?"),
+            "select  NULL  -- ?\r,  NULL  /* /* ? */ +  NULL "
+        );
     }
 
     #[test]

@@ -44,7 +44,7 @@ async fn wrong_statements_are_told_apart() {
         ("", Code::InvalidArgument, "empty"),
         (" -- nothing", Code::InvalidArgument, "empty"),
         ("SELECT ?", Code::InvalidArgument, "1 parameters, 0 values were bound"),
-        ("SELECT /* unclosed", Code::InvalidArgument, "comment"),
+        ("SELECT /* unclosed", Code::InvalidArgument, "line 1:8: mismatched input '/'"),
         ("SELECT 'unclosed", Code::InvalidArgument, "line 1:8"),
         (long.as_str(), Code::InvalidArgument, "at most 262144"),
     ] {

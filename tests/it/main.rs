@@ -8,6 +8,7 @@ mod expressions;
 mod failures;
 mod fuzz;
 mod fuzz_flight;
+mod lexer;
 mod policy;
 mod prepared;
 mod protocol;

@@ -4,7 +4,8 @@ use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value
 
 use super::super::api::ApiError;
 use super::super::model::{Partition, Table};
-use super::super::sql::dialect::{end_of, expression, tokens};
+use super::super::sql::dialect::{end_of, expression};
+use super::super::sql::tokens::tokens;
 use super::invalid_input;
 use crate::types::AthenaType;
 

@@ -132,11 +132,11 @@ impl<'a> Cursor<'a> {
 
     pub fn string(&mut self) -> Result<String, Failure> {
         match self.peek().token {
-            Token::SingleQuotedString(text) | Token::DoubleQuotedString(text) => {
+            Token::SingleQuotedString(text) => {
                 self.at += 1;
                 Ok(text)
             }
-            // The tokenizer takes "…" for a quoted name; Hive's grammar allows it as a string.
+            // The lexer takes "…" for a quoted name; Hive's grammar allows it as a string.
             Token::Word(word) if word.quote_style == Some('"') => {
                 self.at += 1;
                 Ok(word.value)
@@ -231,7 +231,6 @@ impl<'a> Cursor<'a> {
                 Token::Word(word) if depth == 0 && word.value.eq_ignore_ascii_case("comment") => break,
                 Token::LParen | Token::Lt => depth += 1,
                 Token::RParen | Token::Gt => depth -= 1,
-                Token::ShiftRight => depth -= 2,
                 _ => {}
             }
             self.at += 1;

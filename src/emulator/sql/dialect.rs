@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{Expr, Query, SetExpr, Visit, Visitor};
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use crate::emulator::failure::Position;
 use crate::emulator::model::Failure;
@@ -50,10 +50,6 @@ impl Dialect for AthenaDialect {
         ch.is_alphanumeric() || ch == '_' || ch == '$'
     }
 
-    fn is_delimited_identifier_start(&self, ch: char) -> bool {
-        ch == '"' || ch == '`'
-    }
-
     /// Called for every expression the parser begins, and again each time it goes back to try another reading: over nested
     /// expressions with a mistake inside that would be exponentially often.
     fn parse_prefix(&self, _: &mut Parser) -> Option<Result<Expr, ParserError>> {
@@ -89,15 +85,6 @@ impl Dialect for AthenaDialect {
     fn supports_window_function_null_treatment_arg(&self) -> bool {
         true
     }
-}
-
-/// The tokens of a text that mean something; blanks and comments are dropped.
-pub fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, Failure> {
-    let mut tokens = Tokenizer::new(&AthenaDialect, sql)
-        .tokenize_with_location()
-        .map_err(|error| Failure::syntax(position(error.location), format!("mismatched input: {}", error.message)))?;
-    tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
-    Ok(tokens)
 }
 
 /// Reads all of the tokens as one query.

@@ -7,7 +7,8 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{Expr, Visit, Visitor};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::dialect::{check_operators, end_of, expression, tokens};
+use super::dialect::{check_operators, end_of, expression};
+use super::tokens::tokens;
 
 /// The number of `?` among the tokens.
 pub fn count(statement: &[TokenWithSpan]) -> usize {

@@ -3,8 +3,8 @@
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
-use super::dialect;
 use super::statement::Statement;
+use super::tokens;
 use crate::emulator::model::Failure;
 
 /// `EXECUTE name [USING value, …]`: which prepared statement, with which values.
@@ -47,11 +47,10 @@ fn statement_name(cursor: &mut Cursor<'_>) -> Result<String, Failure> {
 
 /// Reads the text if it is an EXECUTE.
 pub fn execute(sql: &str) -> Result<Option<Execute>, Failure> {
-    let starts = sql.trim_start().get(..7).is_some_and(|word| word.eq_ignore_ascii_case("execute"));
-    if !starts {
+    if !crate::sql::tokens(sql).next().is_some_and(|first| first.is_word("execute")) {
         return Ok(None);
     }
-    let mut tokens = dialect::tokens(sql)?;
+    let mut tokens = tokens::tokens(sql)?;
     while tokens.last().is_some_and(|token| token.token == Token::SemiColon) {
         tokens.pop();
     }
@@ -85,7 +84,9 @@ mod tests {
         let read = execute("EXECUTE q1 USING 1, 'a, b', concat('x', 'y');").expect("a statement");
         let values = ["1", "'a, b'", "concat('x', 'y')"].map(str::to_owned).to_vec();
         assert_eq!(read, Some(Execute { name: "q1".into(), values: Some(values) }));
-        assert_eq!(execute("EXECUTE q1").expect("fine"), Some(Execute { name: "q1".into(), values: None }));
+        for sql in ["EXECUTE q1", "-- select 1\rexecute q1;", "/* a */EXECUTE/**/q1"] {
+            assert_eq!(execute(sql).expect("fine"), Some(Execute { name: "q1".into(), values: None }));
+        }
         assert_eq!(execute("SELECT 1").expect("fine"), None);
         assert!(execute("EXECUTE q1 USING").is_err());
     }

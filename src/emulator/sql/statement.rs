@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use super::alter::Change;
 use super::cursor::{Cursor, Name};
 use super::write::WriteOptions;
-use super::{ddl, dialect, parameters};
+use super::{ddl, dialect, parameters, tokens};
 use crate::emulator::failure::Position;
 use crate::emulator::model::{Failure, Parameters};
 use crate::types::AthenaType;
@@ -278,7 +278,7 @@ pub fn parse(sql: &str, values: &[String]) -> Result<Statement, Failure> {
 }
 
 fn parse_on_this_stack(sql: &str, values: &[String]) -> Result<Statement, Failure> {
-    let mut tokens = dialect::tokens(sql)?;
+    let mut tokens = tokens::tokens(sql)?;
     while tokens.last().is_some_and(|token| token.token == Token::SemiColon) {
         tokens.pop();
     }
@@ -447,7 +447,7 @@ mod tests {
             ("", "line 1:1: mismatched input '<EOF>'. Expecting: <statement>"),
             ("select 1 from", "line 1:14: mismatched input '<EOF>'. Expecting: identifier"),
             ("select 1; select 2", "line 1:1: Only one sql statement is allowed. Got: select 1; select 2"),
-            ("select /* 1", "line 1:12: mismatched input: Unexpected EOF while in a multi-line comment"),
+            ("select /* 1", "line 1:8: mismatched input '/'"),
             ("select ?", "line 1:1: Incorrect number of parameters: expected 1 but found 0"),
         ] {
             assert_eq!(kind(sql), expected, "{sql}");
