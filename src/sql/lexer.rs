@@ -193,17 +193,20 @@ fn first(text: &[u8]) -> Option<(Kind, usize)> {
     })
 }
 
-/// The length of a quoted text; a doubled quote stands for itself. `None` where it does not end.
+/// The length of a quoted text; a doubled quote stands for itself. `None` where it does not end. Where it could end at a
+/// quote that is doubled and does not end behind it, it ends there: `'a''b` is `'a'` and a string without an end.
 fn quoted(text: &[u8]) -> Option<usize> {
     let quote = text[0];
-    let mut at = 1;
-    loop {
-        at += memchr(quote, &text[at..])? + 1;
+    let (mut at, mut ended) = (1, None);
+    while let Some(length) = memchr(quote, &text[at..]) {
+        at += length + 1;
+        ended = Some(at);
         if text.get(at) != Some(&quote) {
-            return Some(at);
+            break;
         }
         at += 1;
     }
+    ended
 }
 
 /// The longest of what can begin with a digit: an integer, a decimal, a double, a name.
@@ -337,7 +340,8 @@ mod tests {
             ("\u{17f}elect", "#:\u{17f} w:elect"),
             ("a & b ! c", "w:a #:& w:b #:! w:c"),
             ("'a", "!:'a"),
-            ("'a''", "!:'a''"),
+            ("'a''b''c", "s:'a''b' !:'c"),
+            ("'a''", "s:'a' !:'"),
             ("u&'a", "w:u #:& !:'a"),
             ("x'a", "w:x !:'a"),
             ("\"a", "!:\"a"),
