@@ -120,6 +120,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::statement::Class;
 
     #[test]
     fn placeholders_are_found_where_they_are_some() {

@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 
 use arrow::array::AsArray;
-use athena_flight::catalog::scope::Scope;
+use athena_flight::catalog::Scope;
 use athena_flight::gateway::{Limits, Settings as GatewaySettings};
-use athena_flight::results::path::ResultPath;
 use athena_flight::sql::{self, Kind};
 use athena_flight::statement::{Class, Statement, bind};
 
