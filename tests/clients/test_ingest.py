@@ -234,7 +234,8 @@ def test_read_only_refuses_it_and_all_other_writes(start, server):
         assert table(connection, "select count(*) as n from tpch.nation").to_pydict() == {"n": [25]}
         with pytest.raises(adbc_driver_manager.Error, match="only reads"):
             ingest(connection, "x", pa.table({"n": [1]}), "create")
-        for sql in ["create database x", "insert into tpch.nation values (1)", "explain analyze insert into tpch.nation values (1)"]:
+        for sql in ["create database x", "insert into tpch.nation values (1)", "explain analyze insert into tpch.nation values (1)",
+                    "-- select\rinsert into tpch.nation values (1)", "select 1; create database x", "\ufeffcreate database x"]:
             with connection.cursor() as cursor, pytest.raises(adbc_driver_manager.Error, match="only reads"):
                 cursor.execute(sql)
                 cursor.fetchall()
