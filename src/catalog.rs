@@ -49,6 +49,9 @@ pub struct Column {
     pub comment: Option<String>,
 }
 
+/// The type that every table has which is no view, besides its own.
+pub const TABLE: &str = "TABLE";
+
 /// The table types clients can filter by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableKind {
@@ -68,6 +71,17 @@ impl TableKind {
             Self::View => "VIEW",
             Self::Governed => "GOVERNED",
         }
+    }
+
+    /// The type that a table of this kind is said to have by a caller who asks for tables of some types, by name in any
+    /// case; `None` if it is of none of them. Most tools know `TABLE` and `VIEW` only, and look for the type they asked for
+    /// in what they are given, so what was found as a `TABLE` is called one.
+    pub fn called(self, types: &[String]) -> Option<&'static str> {
+        let asked = |name: &str| types.iter().any(|asked| asked.eq_ignore_ascii_case(name));
+        if types.is_empty() || asked(self.name()) {
+            return Some(self.name());
+        }
+        (self != Self::View && asked(TABLE)).then_some(TABLE)
     }
 
     /// From Glue's TableType and the parameter `table_type`.
@@ -200,5 +214,30 @@ fn column(name: &str, data_type: &str, comment: Option<&str>) -> Column {
         name: name.to_owned(),
         data_type: AthenaType::parse(data_type).unwrap_or_else(|_| AthenaType::Other(data_type.to_owned())),
         comment: comment.filter(|comment| !comment.is_empty()).map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_called_what_it_was_asked_for_as() {
+        use TableKind::*;
+        for (kind, types, called) in [
+            (External, &[][..], Some("EXTERNAL_TABLE")),
+            (External, &["TABLE"], Some("TABLE")),
+            (External, &["table", "View"], Some("TABLE")),
+            (External, &["TABLE", "external_table"], Some("EXTERNAL_TABLE")),
+            (External, &["VIEW", "ICEBERG"], None),
+            (Iceberg, &["TABLE"], Some("TABLE")),
+            (Governed, &["governed"], Some("GOVERNED")),
+            (View, &["TABLE"], None),
+            (View, &["view"], Some("VIEW")),
+            (View, &["SYSTEM TABLE"], None),
+        ] {
+            let asked: Vec<String> = types.iter().map(|name| (*name).to_owned()).collect();
+            assert_eq!(kind.called(&asked), called, "{kind:?} {types:?}");
+        }
     }
 }

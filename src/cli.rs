@@ -6,6 +6,7 @@ mod connection;
 #[cfg(feature = "emulator")]
 mod emulator;
 mod options;
+mod output;
 mod people;
 mod policy;
 mod query;

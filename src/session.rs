@@ -10,6 +10,8 @@ use crate::results::path::ResultPath;
 
 /// Athena's workgroup where none is named.
 pub const DEFAULT_WORKGROUP: &str = "primary";
+/// Athena's database where none is named.
+pub const DEFAULT_DATABASE: &str = "default";
 /// Endpoints of one result, whatever a client asks for.
 pub const MAX_ENDPOINTS: u16 = 64;
 /// Oldest result that Athena gives again, in minutes (athena-behaviour, section 2).

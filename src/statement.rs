@@ -18,6 +18,7 @@ pub mod scheduler;
 pub mod stop;
 pub mod submit;
 pub mod unload;
+pub mod values;
 
 pub use classify::{Class, Statement};
 pub use outcome::{Look, Outcome, QueryState};

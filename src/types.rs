@@ -79,4 +79,15 @@ impl AthenaType {
     pub fn is_nested(&self) -> bool {
         matches!(self, Self::Array(_) | Self::Map(_) | Self::Row(_))
     }
+
+    /// Whether it is the type of a bare NULL, or has one inside.
+    pub fn has_unknown(&self) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Array(Some(element)) => element.has_unknown(),
+            Self::Map(Some(entry)) => entry.0.has_unknown() || entry.1.has_unknown(),
+            Self::Row(Some(fields)) => fields.iter().any(|field| field.data_type.has_unknown()),
+            _ => false,
+        }
+    }
 }

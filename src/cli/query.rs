@@ -1,20 +1,21 @@
 //! `athena-flight query`: one statement through a gateway, its rows to stdout, its figures to stderr.
 
-use std::io::{IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::{FlightInfo, Ticket};
-use clap::ValueEnum;
 use futures::TryStreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
-use super::options::OptionArgs;
+use super::options::{AtGateway, OptionArgs};
+use super::output::{self, Format, Output};
 use super::{source, stop_on_signal};
+use crate::statement::Statement;
 use crate::telemetry;
 
 #[derive(clap::Args)]
@@ -25,7 +26,9 @@ pub struct Args {
     /// How rows are printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Gateway to ask, as grpc://127.0.0.1:31337 or grpc+tls://HOST:PORT; without it one is started in this process
+    /// Gateway to ask, for example grpc://127.0.0.1:31337 or grpc+tls://HOST:PORT; without it one is started in this process.
+    /// Of the options below, --catalog, --database, --workgroup, --result-path and --read-only go with it, as flags or from
+    /// the environment. The others are settings of a gateway: as flags they are refused, and the environment's are not read
     #[arg(long, env = "ATHENA_FLIGHT_URL")]
     url: Option<String>,
     #[command(flatten)]
@@ -34,27 +37,14 @@ pub struct Args {
     options: OptionArgs<false>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Columns in a frame
-    Table,
-    /// RFC 4180, with a header
-    Csv,
-    /// One JSON object a line
-    Json,
-    /// An Arrow IPC stream
-    Arrow,
-}
-
-/// Rows of the table format: a frame needs to know all its rows before the first is printed.
-const MAX_TABLE_ROWS: usize = 10_000;
-
 pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::start(true);
-    if args.url.is_some() && args.options.says_where() {
-        anyhow::bail!(
-            "--url names a gateway that runs already: it goes without --demo, --local, --config and --endpoint-url"
-        );
+    let at_gateway = match &args.url {
+        Some(_) => args.options.at_gateway()?,
+        None => AtGateway::default(),
+    };
+    if at_gateway.read_only && Statement::of(&args.sql).may_write {
+        anyhow::bail!("the statement may do more than read, and --read-only is set: it was not sent to the gateway");
     }
     let interrupted = stop_on_signal()?;
     let stop = CancellationToken::new();
@@ -67,7 +57,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     let result = tokio::select! {
-        result = statement(&url, &args.connection, &args.sql, args.format) => result,
+        result = statement(&url, &args.connection, &at_gateway, &args.sql, args.format) => result,
         // Dropping the call stops the query.
         () = interrupted.cancelled() => Err(anyhow::anyhow!("interrupted: the query is stopped")),
     };
@@ -78,14 +68,26 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     result
 }
 
-async fn statement(url: &str, connection: &Connection, sql: &str, format: Format) -> anyhow::Result<()> {
+async fn statement(
+    url: &str,
+    connection: &Connection,
+    at_gateway: &AtGateway,
+    sql: &str,
+    format: Format,
+) -> anyhow::Result<()> {
     let started = Instant::now();
     let progress = progress();
     let mut client = connection.open(url).await?;
+    for (header, value) in &at_gateway.headers {
+        client.set_header(*header, value);
+    }
     progress.set_message("running");
     let info = client.execute(sql.to_owned(), None).await.map_err(without_debug)?;
-    let schema: SchemaRef = std::sync::Arc::new(info.clone().try_decode_schema().context("the answer has no schema")?);
-    let mut output = Output::new(format, &schema)?;
+    let schema: SchemaRef = Arc::new(info.clone().try_decode_schema().context("the answer has no schema")?);
+    output::check(format, &schema)?;
+    // Nothing is printed before there are rows, or it is known that there are none.
+    let begin = || Output::new(format, &schema, BufWriter::new(std::io::stdout()));
+    let mut output = None;
     let mut rows = 0;
     progress.set_message("reading rows");
     for ticket in tickets(&info) {
@@ -93,10 +95,18 @@ async fn statement(url: &str, connection: &Connection, sql: &str, format: Format
         while let Some(batch) = batches.try_next().await.map_err(without_debug)? {
             rows += batch.num_rows();
             progress.set_message(format!("{rows} rows"));
+            let output = match &mut output {
+                Some(output) => output,
+                none => none.insert(begin()?),
+            };
             progress.suspend(|| output.write(&batch))?;
         }
     }
     progress.finish_and_clear();
+    let output = match output {
+        Some(output) => output,
+        None => begin()?,
+    };
     output.finish()?;
     let figures: serde_json::Value = serde_json::from_slice(&info.app_metadata).unwrap_or_default();
     let number = |name: &str| figures[name].as_i64().unwrap_or_default();
@@ -130,65 +140,4 @@ fn progress() -> ProgressBar {
     bar.set_style(ProgressStyle::with_template("{spinner} {elapsed} {msg}").expect("a fixed template"));
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
-}
-
-/// Where rows go.
-enum Output {
-    Table { schema: SchemaRef, batches: Vec<RecordBatch>, rows: usize },
-    Csv(Box<arrow::csv::Writer<std::io::Stdout>>),
-    Json(arrow::json::LineDelimitedWriter<std::io::Stdout>),
-    Arrow(Box<arrow::ipc::writer::StreamWriter<std::io::Stdout>>),
-}
-
-impl Output {
-    fn new(format: Format, schema: &SchemaRef) -> anyhow::Result<Self> {
-        let stdout = std::io::stdout();
-        Ok(match format {
-            Format::Table => Self::Table { schema: schema.clone(), batches: Vec::new(), rows: 0 },
-            Format::Csv => {
-                let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(stdout);
-                // An empty result has its header too.
-                writer.write(&RecordBatch::new_empty(schema.clone()))?;
-                Self::Csv(Box::new(writer))
-            }
-            Format::Json => Self::Json(arrow::json::LineDelimitedWriter::new(stdout)),
-            Format::Arrow => Self::Arrow(Box::new(arrow::ipc::writer::StreamWriter::try_new(stdout, schema)?)),
-        })
-    }
-
-    fn write(&mut self, batch: &RecordBatch) -> anyhow::Result<()> {
-        match self {
-            Self::Table { batches, rows, .. } => {
-                let left = MAX_TABLE_ROWS.saturating_sub(*rows);
-                *rows += batch.num_rows();
-                if left > 0 {
-                    batches.push(batch.slice(0, left.min(batch.num_rows())));
-                }
-            }
-            Self::Csv(writer) => writer.write(batch)?,
-            Self::Json(writer) => writer.write(batch)?,
-            Self::Arrow(writer) => writer.write(batch)?,
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> anyhow::Result<()> {
-        match self {
-            Self::Table { schema, batches, rows } => {
-                if schema.fields().is_empty() {
-                    return Ok(());
-                }
-                let batches = if batches.is_empty() { vec![RecordBatch::new_empty(schema)] } else { batches };
-                let frame = arrow::util::pretty::pretty_format_batches(&batches)?;
-                writeln!(std::io::stdout(), "{frame}")?;
-                if rows > MAX_TABLE_ROWS {
-                    eprintln!("the first {MAX_TABLE_ROWS} of {rows} rows; --format csv, json or arrow prints all");
-                }
-            }
-            Self::Csv(_) => {}
-            Self::Json(mut writer) => writer.finish()?,
-            Self::Arrow(mut writer) => writer.finish()?,
-        }
-        Ok(())
-    }
 }

@@ -42,6 +42,9 @@ async fn cancel(server: &FlightSql, info: &FlightInfo) -> Result<bool, Status> {
     let Command::TicketStatementQuery(ticket) = command::of_ticket(ticket)? else {
         return Err(Status::invalid_argument("the FlightInfo is not a statement's: there is nothing to cancel"));
     };
+    if server.keys.read_no_rows_ticket(&ticket.statement_handle).is_some() {
+        return Ok(false);
+    }
     let mut cancelled = false;
     for handle in server.keys.read_result_ticket(&ticket.statement_handle)? {
         cancelled |= server.tenant.cancel(&handle.id).await.map_err(|error| status::of_gateway(&error))?;

@@ -1,26 +1,16 @@
-//! Streams of parameter values → rows of SQL literals.
+//! Streams of parameter values → batches.
 
-use arrow::array::RecordBatch;
 use arrow::ipc::root_as_message;
 use arrow_flight::FlightData;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
-use futures::stream::BoxStream;
-use futures::{Stream, StreamExt, TryStreamExt, future};
+use futures::{Stream, TryStreamExt, future};
 use tonic::Status;
 
-use crate::statement::bind::{self, Row};
+use crate::statement::values::BindFault;
 
-/// The batches of a stream. Messages with a descriptor and nothing else, which come ahead of the schema or instead of it,
-/// are left out.
-pub fn batches<S>(stream: S) -> BoxStream<'static, Result<RecordBatch, Status>>
-where
-    S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
-{
-    record_batches(stream).map_err(refused).boxed()
-}
-
-/// The same, for those who need its schema too.
+/// The batches of a stream, and its schema. Messages with a descriptor and nothing else, which come ahead of the schema or
+/// instead of it, are left out.
 pub fn record_batches<S>(stream: S) -> FlightRecordBatchStream
 where
     S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
@@ -71,22 +61,16 @@ pub fn refused(error: FlightError) -> Status {
     }
 }
 
-/// The rows of a batch, each with a value for every parameter, one at a time: their literals may be far larger than they.
-pub fn rows(batch: &RecordBatch, expected: usize) -> Result<impl Iterator<Item = Result<Row, Status>>, Status> {
-    let given = batch.num_columns();
-    if given != expected {
-        return Err(Status::invalid_argument(format!(
-            "the statement has {expected} parameters, {given} values were bound"
-        )));
-    }
-    Ok(bind::rows(batch).map(|row| row.map_err(|fault| Status::invalid_argument(fault.to_string()))))
+/// What was bound that cannot be.
+pub fn unbound(fault: BindFault) -> Status {
+    Status::invalid_argument(fault.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::Int64Array;
+    use arrow::array::{Int64Array, RecordBatch};
     use arrow::ipc::CompressionType;
     use arrow::ipc::writer::IpcWriteOptions;
     use arrow_flight::encode::FlightDataEncoderBuilder;
@@ -102,8 +86,9 @@ mod tests {
         let encoder = FlightDataEncoderBuilder::new().with_options(options.expect("LZ4"));
         let sound: Vec<FlightData> =
             encoder.build(stream::iter([Ok(batch)])).try_collect().await.expect("a schema and a batch");
-        let read =
-            |messages: Vec<FlightData>| batches(stream::iter(messages.into_iter().map(Ok))).try_collect::<Vec<_>>();
+        let read = |messages: Vec<FlightData>| {
+            record_batches(stream::iter(messages.into_iter().map(Ok))).map_err(refused).try_collect::<Vec<_>>()
+        };
         assert_eq!(read(sound.clone()).await.expect("sound")[0].num_rows(), 10_000);
         // Wherever the length of the compressed buffer stands, it is said to be a petabyte.
         let (length, petabyte) = (80_000_i64.to_le_bytes(), (1_i64 << 50).to_le_bytes());

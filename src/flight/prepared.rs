@@ -25,7 +25,8 @@ use super::ticket::Prepared;
 use super::{encode, parameters, status};
 use crate::session::Session;
 use crate::statement::Statement;
-use crate::statement::bind::{self, Row};
+use crate::statement::bind;
+use crate::statement::values::{Parameters, Row, Types};
 
 /// The answer's type in FlightSql.proto; ours has its newest field, `is_update`.
 const RESULT_TYPE: &str = "type.googleapis.com/arrow.flight.protocol.sql.ActionCreatePreparedStatementResult";
@@ -39,13 +40,13 @@ const REMEMBERED_AGE: Duration = Duration::from_secs(3600);
 const ROW_BYTES: usize = 48;
 
 /// Values by the nonce of the statement they were bound to, which nobody can make up.
-pub struct Remembered(Cache<Bytes, Arc<Vec<Row>>>);
+pub struct Remembered(Cache<Bytes, Arc<Values>>);
 
 impl Default for Remembered {
     fn default() -> Self {
         let cache = Cache::builder()
             .max_capacity(REMEMBERED_BYTES)
-            .weigher(|_, rows: &Arc<Vec<Row>>| u32::try_from(bytes(rows)).unwrap_or(u32::MAX))
+            .weigher(|_, values: &Arc<Values>| u32::try_from(bytes(&values.rows) + ROW_BYTES).unwrap_or(u32::MAX))
             .eviction_policy(EvictionPolicy::lru())
             .time_to_idle(REMEMBERED_AGE);
         Self(cache.build())
@@ -53,7 +54,27 @@ impl Default for Remembered {
 }
 
 fn bytes(rows: &[Row]) -> usize {
-    rows.iter().map(|row| ROW_BYTES + row.iter().map(|value| ROW_BYTES + value.len()).sum::<usize>()).sum()
+    rows.iter().map(|row| ROW_BYTES + row.iter().map(|value| ROW_BYTES + value.literal.len()).sum::<usize>()).sum()
+}
+
+/// What was bound to a statement.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Values {
+    /// The types of its parameters, once something was bound, be it no rows at all.
+    pub types: Types,
+    pub rows: Vec<Row>,
+}
+
+impl Values {
+    /// Whether anything was bound.
+    pub fn are_bound(&self) -> bool {
+        !self.types.is_empty() || !self.rows.is_empty()
+    }
+
+    /// Whether the statement is to be run for no rows of values, which is not the same as having been told none.
+    pub fn is_for_no_rows(&self) -> bool {
+        self.are_bound() && self.rows.is_empty()
+    }
 }
 
 /// Prepares: the dataset schema comes from EXPLAIN. JDBC takes a statement without one for an update, unless `is_update`
@@ -102,10 +123,10 @@ pub async fn close(server: &FlightSql, request: &ActionClosePreparedStatementReq
 /// A prepared statement with what was bound to it.
 pub async fn read(server: &FlightSql, handle: &[u8]) -> Result<Prepared, Status> {
     let mut prepared = server.keys.read_prepared_handle(handle)?;
-    if prepared.rows.is_empty()
-        && let Some(rows) = server.shared.remembered.0.get(&prepared.nonce).await
+    if !prepared.values.are_bound()
+        && let Some(values) = server.shared.remembered.0.get(&prepared.nonce).await
     {
-        prepared.rows = rows.to_vec();
+        prepared.values = Values::clone(&values);
     }
     Ok(prepared)
 }
@@ -116,12 +137,17 @@ where
     S: Stream<Item = Result<FlightData, Status>> + Send + Unpin + 'static,
 {
     let mut prepared = server.keys.read_prepared_handle(handle)?;
-    let expected = Statement::of(&prepared.sql).placeholders;
+    let parameters = Parameters::of(&prepared.sql);
     let (mut rows, mut size) = (Vec::new(), 0);
-    let mut batches = parameters::batches(stream);
-    while let Some(batch) = batches.try_next().await? {
-        for row in parameters::rows(&batch, expected)? {
-            rows.push(row?);
+    let mut batches = parameters::record_batches(stream);
+    while let Some(batch) = batches.try_next().await.map_err(parameters::refused)? {
+        // A batch of nothing binds nothing.
+        if batch.num_columns() == 0 && batch.num_rows() == 0 {
+            continue;
+        }
+        let before = rows.len();
+        for row in parameters.rows(&batch, before).map_err(parameters::unbound)? {
+            rows.push(row.map_err(parameters::unbound)?);
             size += bytes(&rows[rows.len() - 1..]);
             if rows.len() > MAX_ROWS || size > MAX_VALUE_BYTES {
                 return Err(Status::resource_exhausted(format!(
@@ -130,8 +156,17 @@ where
             }
         }
     }
-    server.shared.remembered.0.insert(prepared.nonce.clone(), Arc::new(rows.clone())).await;
-    prepared.rows = rows;
+    let types = match batches.schema().filter(|schema| !schema.fields().is_empty()) {
+        Some(schema) => parameters.types(schema).map_err(parameters::unbound)?,
+        None => Types::new(),
+    };
+    let type_bytes: usize = types.iter().flatten().map(|name| name.len()).sum();
+    if type_bytes > MAX_VALUE_BYTES {
+        return Err(Status::resource_exhausted(format!("types of parameters have at most {MAX_VALUE_BYTES} bytes")));
+    }
+    let values = Values { types, rows };
+    server.shared.remembered.0.insert(prepared.nonce.clone(), Arc::new(values.clone())).await;
+    prepared.values = values;
     let result =
         DoPutPreparedStatementResult { prepared_statement_handle: Some(server.keys.prepared_handle(prepared)) };
     Ok(PutResult { app_metadata: result.encode_to_vec().into() })

@@ -36,6 +36,7 @@ use super::{
 use crate::check;
 use crate::gateway::{Phase, Request as Run, Tenant};
 use crate::session::Session;
+use crate::statement::bind;
 
 pub type BoxedStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send + 'static>>;
 
@@ -111,7 +112,10 @@ impl FlightSql {
             }
             Command::CommandPreparedStatementQuery(query) => {
                 let prepared = prepared::read(self, &query.prepared_statement_handle).await?;
-                let request = Run { session, sql: &prepared.sql, rows: &prepared.rows, phase, connection };
+                if prepared.values.is_for_no_rows() {
+                    return statement::flight_info_of_nothing(self, session, &prepared, descriptor, connection).await;
+                }
+                let request = Run { session, sql: &prepared.sql, rows: &prepared.values.rows, phase, connection };
                 statement::flight_info(self, request, descriptor).await
             }
             // A metadata command is its own ticket: DoGet does the work.
@@ -135,8 +139,14 @@ impl FlightSql {
                 statement::schema(self, session, &query.query, connection).await
             }
             Command::CommandPreparedStatementQuery(query) => {
-                let prepared = self.keys.read_prepared_handle(&query.prepared_statement_handle)?;
-                statement::schema(self, session, &prepared.sql, connection).await
+                let prepared = prepared::read(self, &query.prepared_statement_handle).await?;
+                match prepared.values.types.as_slice() {
+                    [] => statement::schema(self, session, &prepared.sql, connection).await,
+                    types => {
+                        let sql = bind::with_types(&prepared.sql, types.iter().map(Option::as_deref));
+                        statement::schema(self, session, &sql, connection).await
+                    }
+                }
             }
             _ => Ok(SchemaResult { schema: encode::schema_bytes(metadata_schema(&command)?.as_ref())? }),
         }

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{AsArray as _, MapArray, RecordBatch, StructArray, UnionArray};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, UnionFields, UnionMode};
+use arrow::error::ArrowError;
 use arrow_flight::sql::metadata::SqlInfoDataBuilder;
 use arrow_flight::sql::{
     CommandGetSqlInfo, SqlInfo, SqlNullOrdering, SqlOuterJoinsSupportLevel, SqlSupportedCaseSensitivity,
@@ -17,14 +18,53 @@ use tonic::Status;
 use super::status;
 use crate::statement::submit::MAX_STATEMENT_BYTES;
 
+/// The reference's, which clients compare what they are given with. The arrow-flight crate's lists are nullable in it.
 pub fn schema() -> SchemaRef {
-    Arc::new(SqlInfoDataBuilder::schema().clone())
+    let value = DataType::Union(union_fields(), UnionMode::Dense);
+    Arc::new(Schema::new(vec![Field::new("info_name", DataType::UInt32, false), Field::new("value", value, false)]))
 }
+
+fn union_fields() -> UnionFields {
+    let list = |item| DataType::List(Arc::new(Field::new_list_field(item, true)));
+    let fields = [
+        ("string_value", DataType::Utf8),
+        ("bool_value", DataType::Boolean),
+        ("bigint_value", DataType::Int64),
+        ("int32_bitmask", DataType::Int32),
+        ("string_list", list(DataType::Utf8)),
+        ("int32_to_int32_list_map", DataType::Map(map_entries(), false)),
+    ];
+    UnionFields::from_fields(fields.map(|(name, data_type)| Field::new(name, data_type, false)))
+}
+
+fn map_entries() -> FieldRef {
+    let list = DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true)));
+    let entries = [Field::new("key", DataType::Int32, false), Field::new("value", list, true)];
+    Arc::new(Field::new("entries", DataType::Struct(entries.into_iter().collect()), false))
+}
+
+/// The crate's batch with the reference's schema.
+fn as_reference(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let (_, type_ids, offsets, mut children) = batch.column(1).as_union().clone().into_parts();
+    let (_, map_offsets, entries, nulls, ordered) = children[MAP].as_map().clone().into_parts();
+    let (_, columns, entry_nulls) = entries.into_parts();
+    let DataType::Struct(fields) = map_entries().data_type().clone() else {
+        return Err(ArrowError::SchemaError("the entries of a map are a struct".to_owned()));
+    };
+    let entries = StructArray::try_new(fields, columns, entry_nulls)?;
+    children[MAP] = Arc::new(MapArray::try_new(map_entries(), map_offsets, entries, nulls, ordered)?);
+    let value = UnionArray::try_new(union_fields(), type_ids, offsets, children)?;
+    RecordBatch::try_new(schema(), vec![Arc::clone(batch.column(0)), Arc::new(value)])
+}
+
+/// Where the map is among the kinds of values.
+const MAP: usize = 5;
 
 pub fn rows(command: CommandGetSqlInfo, read_only: bool) -> Result<RecordBatch, Status> {
     let data = build(read_only).build().map_err(status::internal)?;
     // Ids that are not known have no row.
-    command.into_builder(&data).build().map_err(status::internal)
+    let batch = command.into_builder(&data).build().map_err(status::internal)?;
+    as_reference(&batch).map_err(status::internal)
 }
 
 /// `1 << value` for each: a bit mask.
@@ -236,5 +276,24 @@ mod tests {
         let ids = all.column(0).as_any().downcast_ref::<arrow::array::UInt32Array>().expect("ids");
         let expected: Vec<u32> = (0..=11).chain(100..=101).chain(500..=576).collect();
         assert_eq!(ids.values().to_vec(), expected);
+    }
+
+    /// FlightSql.proto, at CommandGetSqlInfo: no kind of value is ever NULL.
+    #[test]
+    fn the_schema_is_the_references() {
+        for info in [vec![], vec![508, 517], vec![0], vec![9999]] {
+            let batch = rows(CommandGetSqlInfo { info: info.clone() }, false).expect("a batch");
+            assert_eq!(batch.schema(), schema(), "{info:?}");
+        }
+        let schema = schema();
+        let DataType::Union(fields, UnionMode::Dense) = schema.field(1).data_type() else { panic!("{schema}") };
+        assert!(fields.iter().all(|(_, field)| !field.is_nullable()), "{fields:?}");
+        let shown = |id| {
+            let batch = rows(CommandGetSqlInfo { info: vec![id] }, false).expect("a batch");
+            let formatter = arrow::util::display::ArrayFormatter::try_new(batch.column(1), &Default::default());
+            formatter.expect("printable").value(0).to_string()
+        };
+        assert!(shown(SqlInfo::SqlKeywords as u32).contains("CURRENT_CATALOG"));
+        assert!(shown(SqlInfo::SqlSupportsConvert as u32).contains("int32_to_int32_list_map={"));
     }
 }

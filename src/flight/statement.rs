@@ -1,10 +1,15 @@
 //! CommandStatementQuery and its ticket: GetFlightInfo runs the statement and waits, DoGet sends its rows.
 
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
 use arrow::ipc::CompressionType;
 use arrow_flight::sql::{Command, ProstMessageExt, TicketStatementQuery};
-use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, RenewFlightEndpointRequest, SchemaResult, Ticket};
+use arrow_flight::{
+    FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, RenewFlightEndpointRequest, SchemaResult, Ticket,
+};
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{TryStreamExt, stream};
 use prost::Message;
 use prost_types::Timestamp;
 use serde_json::json;
@@ -14,9 +19,11 @@ use tracing::Span;
 use super::do_get::{self, NoMessages};
 use super::encode;
 use super::service::FlightSql;
+use super::ticket::Prepared;
 use super::{command, status};
 use crate::gateway::{Finished, Request, ResultHandle};
 use crate::session::Session;
+use crate::statement::{Class, Statement, bind};
 
 /// Runs a statement and says where its rows are.
 pub async fn flight_info(
@@ -28,6 +35,33 @@ pub async fn flight_info(
     let endpoints = finished.endpoints.iter().map(|handles| endpoint(server, handles));
     let info = encode::flight_info(&finished.schema, descriptor, endpoints)?;
     Ok(info.with_app_metadata(figures(&finished)))
+}
+
+/// Says where the rows of a query are that was bound to no rows of values: it is not run, and has none.
+pub async fn flight_info_of_nothing(
+    server: &FlightSql,
+    session: &Session,
+    prepared: &Prepared,
+    descriptor: FlightDescriptor,
+    connection: u64,
+) -> Result<FlightInfo, Status> {
+    let schema = match Statement::of(&prepared.sql).class {
+        Class::Query => {
+            // A NULL without a type has a column of texts in any case.
+            let types = prepared.values.types.iter().map(|name| Some(name.as_deref().unwrap_or("varchar")));
+            let typed = bind::with_types(&prepared.sql, types);
+            let described = server.tenant.describe(session, &typed, connection).await;
+            described.map_err(|error| status::of_gateway(&error))?.ok_or_else(|| {
+                Status::invalid_argument("the columns of this query are known only when it runs: bind a row of values")
+            })?
+        }
+        // What they answer with says what they did, and they did nothing.
+        Class::Text | Class::Execute | Class::Update | Class::Definition => Arc::new(Schema::empty()),
+    };
+    let ticket = server.keys.no_rows_ticket(encode::schema_bytes(&schema)?);
+    let ticket = TicketStatementQuery { statement_handle: ticket };
+    let endpoint = FlightEndpoint::new().with_ticket(Ticket { ticket: ticket.as_any().encode_to_vec().into() });
+    encode::flight_info(&schema, descriptor, [endpoint])
 }
 
 /// An endpoint of this server (no location), with the time at which its ticket expires.
@@ -51,6 +85,11 @@ pub fn renew(server: &FlightSql, body: &[u8]) -> Result<Bytes, Status> {
     let Command::TicketStatementQuery(ticket) = command::of_ticket(&ticket)? else {
         return Err(Status::invalid_argument("the endpoint is not a statement's: it does not expire"));
     };
+    if let Some(schema) = server.keys.read_no_rows_ticket(&ticket.statement_handle) {
+        let ticket = TicketStatementQuery { statement_handle: server.keys.no_rows_ticket(schema?) };
+        let ticket = Ticket { ticket: ticket.as_any().encode_to_vec().into() };
+        return Ok(FlightEndpoint::new().with_ticket(ticket).encode_to_vec().into());
+    }
     let handles = server.keys.read_result_ticket(&ticket.statement_handle)?;
     let renewed: Vec<ResultHandle> = handles.into_iter().map(ResultHandle::renewed).collect();
     Ok(endpoint(server, &renewed).encode_to_vec().into())
@@ -87,6 +126,10 @@ pub async fn rows(
     ticket: TicketStatementQuery,
     compression: Option<CompressionType>,
 ) -> Result<Response<NoMessages>, Status> {
+    if let Some(schema) = server.keys.read_no_rows_ticket(&ticket.statement_handle) {
+        let schema = Schema::try_from(IpcMessage(schema?)).map_err(status::internal)?;
+        return do_get::data(Arc::new(schema), stream::empty(), compression);
+    }
     let handles = server.keys.read_result_ticket(&ticket.statement_handle)?;
     let (schema, batches) = server.tenant.all_rows(handles).await.map_err(|error| status::of_gateway(&error))?;
     // Rows are sent when the call has long been answered: what goes wrong then is logged as the call's all the same.

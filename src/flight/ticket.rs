@@ -12,9 +12,10 @@ use prost::Message;
 use sha2::Sha256;
 use tonic::Status;
 
-use super::messages::{PollHandle, PreparedHandle, ResultTickets, SessionCookie, Signed, Values};
+use super::messages::{self, NoRowsTicket, PollHandle, PreparedHandle, ResultTickets, SessionCookie, Signed};
+use super::prepared::Values;
 use crate::gateway::ResultHandle;
-use crate::statement::bind::Row;
+use crate::statement::values::{Row, Types, Value};
 
 /// How long a prepared statement can be run.
 const PREPARED_LIFETIME_SECONDS: i64 = 24 * 3600;
@@ -34,7 +35,7 @@ pub struct Prepared {
     /// Tells statements with the same text apart.
     pub nonce: Bytes,
     /// What was bound to it; a statement without parameters has none.
-    pub rows: Vec<Row>,
+    pub values: Values,
 }
 
 impl std::fmt::Debug for Keys {
@@ -84,21 +85,39 @@ impl Keys {
     /// The handle of a statement that is prepared now.
     pub fn prepare(&self, sql: &str) -> Bytes {
         let nonce = Bytes::copy_from_slice(uuid::Uuid::new_v4().as_bytes());
-        self.prepared_handle(Prepared { sql: sql.to_owned(), nonce, rows: Vec::new() })
+        self.prepared_handle(Prepared { sql: sql.to_owned(), nonce, values: Values::default() })
     }
 
     pub fn prepared_handle(&self, prepared: Prepared) -> Bytes {
         let expires_at = now() + PREPARED_LIFETIME_SECONDS;
-        let Prepared { sql, nonce, rows } = prepared;
-        let rows = rows.into_iter().map(|literals| Values { literals }).collect();
-        self.sign(PREPARED, &PreparedHandle { sql, expires_at, nonce: nonce.to_vec(), rows })
+        let Prepared { sql, nonce, values: Values { types, rows } } = prepared;
+        let literals = |row: Row| row.into_iter().map(|value| value.literal).collect();
+        let rows = rows.into_iter().map(|row| messages::Values { literals: literals(row) }).collect();
+        let types = types.into_iter().map(|name| name.as_deref().unwrap_or_default().to_owned()).collect();
+        self.sign(PREPARED, &PreparedHandle { sql, expires_at, nonce: nonce.to_vec(), rows, types })
     }
 
     pub fn read_prepared_handle(&self, bytes: &[u8]) -> Result<Prepared, Status> {
         let handle: PreparedHandle = self.open(PREPARED, "prepared statement handle", bytes)?;
         check_time("prepared statement handle", handle.expires_at)?;
-        let rows = handle.rows.into_iter().map(|row| row.literals).collect();
-        Ok(Prepared { sql: handle.sql, nonce: handle.nonce.into(), rows })
+        let types: Types =
+            handle.types.iter().map(|name| Some(name.as_str().into()).filter(|_| !name.is_empty())).collect();
+        let value = |(i, literal)| Value { literal, data_type: types.get(i).cloned().flatten() };
+        let row = |row: messages::Values| row.literals.into_iter().enumerate().map(value).collect();
+        let rows = handle.rows.into_iter().map(row).collect();
+        Ok(Prepared { sql: handle.sql, nonce: handle.nonce.into(), values: Values { types, rows } })
+    }
+
+    /// The ticket of a result that no query was run for, with the message of its schema.
+    pub fn no_rows_ticket(&self, schema: Bytes) -> Bytes {
+        let expires_at = now() + PREPARED_LIFETIME_SECONDS;
+        self.sign(NO_ROWS, &NoRowsTicket { schema: schema.to_vec(), expires_at })
+    }
+
+    /// The message of the schema, if it is such a ticket.
+    pub fn read_no_rows_ticket(&self, bytes: &[u8]) -> Option<Result<Bytes, Status>> {
+        let ticket: NoRowsTicket = self.open(NO_ROWS, "ticket", bytes).ok()?;
+        Some(check_time("ticket", ticket.expires_at).map(|()| ticket.schema.into()))
     }
 
     /// The cookie of a session that its client changed so.
@@ -148,6 +167,7 @@ impl Keys {
 }
 
 const RESULT: &str = "ResultTickets";
+const NO_ROWS: &str = "NoRowsTicket";
 const PREPARED: &str = "PreparedHandle";
 const SESSION: &str = "SessionCookie";
 const POLL: &str = "PollHandle";
@@ -188,6 +208,33 @@ mod tests {
             rows: Rows::Csv { location: "s3://a/q.csv".to_owned(), size: 7, etag: Some("e".to_owned()) },
             expires_at: i64::MAX,
         }
+    }
+
+    #[test]
+    fn what_was_bound_comes_back() {
+        let keys = Keys::random();
+        let prepared = |values| Prepared { sql: "select ?, ?".to_owned(), nonce: Bytes::from_static(b"n"), values };
+        let types: Types = vec![Some("bigint".into()), None];
+        let value = |literal: &str, data_type: &Option<std::sync::Arc<str>>| Value {
+            literal: literal.to_owned(),
+            data_type: data_type.clone(),
+        };
+        let row = vec![value("BIGINT '1'", &types[0]), value("NULL", &types[1])];
+        for (values, are_bound, is_for_no_rows) in [
+            (Values::default(), false, false),
+            (Values { types: types.clone(), rows: Vec::new() }, true, true),
+            (Values { types, rows: vec![row] }, true, false),
+            // As gateways made them that did not know types.
+            (Values { types: Vec::new(), rows: vec![vec![value("1", &None), value("NULL", &None)]] }, true, false),
+        ] {
+            assert_eq!((values.are_bound(), values.is_for_no_rows()), (are_bound, is_for_no_rows), "{values:?}");
+            let handle = keys.prepared_handle(prepared(values.clone()));
+            assert_eq!(keys.read_prepared_handle(&handle).expect("its own").values, values);
+        }
+        let ticket = keys.no_rows_ticket(Bytes::from_static(b"schema"));
+        let read = keys.read_no_rows_ticket(&ticket).expect("such a ticket");
+        assert_eq!(read.expect("not expired"), "schema");
+        assert!(keys.read_no_rows_ticket(&keys.result_ticket(&[handle()])).is_none());
     }
 
     #[test]

@@ -11,8 +11,7 @@ use super::service::{FlightSql, no_transaction};
 use super::{command, ingest, parameters, prepared, status};
 use crate::gateway::{Finished, Request};
 use crate::session::Session;
-use crate::statement::Statement;
-use crate::statement::bind::Row;
+use crate::statement::values::{Parameters, Row};
 
 /// Rows changed by a statement that does not say: Flight SQL's "unknown".
 const UNKNOWN: i64 = -1;
@@ -60,22 +59,27 @@ where
     S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
 {
     let prepared = prepared::read(server, handle).await?;
-    let expected = Statement::of(&prepared.sql).placeholders;
-    let mut batches = parameters::batches(stream);
-    let mut total = None;
-    while let Some(batch) = batches.try_next().await? {
+    let parameters = Parameters::of(&prepared.sql);
+    let mut batches = parameters::record_batches(stream);
+    let (mut total, mut done) = (None, 0);
+    while let Some(batch) = batches.try_next().await.map_err(parameters::refused)? {
         // Clients without parameters send a batch of nothing.
-        if expected == 0 && batch.num_columns() == 0 {
+        if batch.num_columns() == 0 && (parameters.count() == 0 || batch.num_rows() == 0) {
             continue;
         }
-        for row in parameters::rows(&batch, expected)? {
-            let count = run(server, session, &prepared.sql, &[row?], connection).await?;
+        for row in parameters.rows(&batch, done).map_err(parameters::unbound)? {
+            let row = row.map_err(parameters::unbound)?;
+            let count = run(server, session, &prepared.sql, &[row], connection).await?;
             total = Some(sum(total.unwrap_or(0), count));
         }
+        done += batch.num_rows();
     }
+    // Columns for parameters, and no rows: the statement is to be run for none.
+    let for_none = batches.schema().is_some_and(|schema| !schema.fields().is_empty() && parameters.count() > 0);
     match total {
         Some(total) => Ok(total),
-        None => run(server, session, &prepared.sql, &prepared.rows, connection).await,
+        None if for_none || prepared.values.is_for_no_rows() => Ok(0),
+        None => run(server, session, &prepared.sql, &prepared.values.rows, connection).await,
     }
 }
 

@@ -16,10 +16,7 @@ use crate::ingest::{IfExists, Ingest, IngestFault, pieces, statement};
 use crate::results::budget::{FLOOR, Share};
 use crate::results::object::S3Uri;
 use crate::results::unload::{prefix, sweep};
-use crate::session::{DEFAULT_WORKGROUP, Session};
-
-/// Athena's database where none is named.
-const DEFAULT_DATABASE: &str = "default";
+use crate::session::{DEFAULT_DATABASE, DEFAULT_WORKGROUP, Session};
 
 impl Tenant {
     /// Puts the rows of a stream into a table, and says how many there were. A stream that breaks off, and a caller that goes

@@ -10,7 +10,7 @@ use crate::results::object::Object;
 use crate::results::path::{self, Choice, Chosen, Described, ResultPath};
 use crate::results::unload::{manifest, prefix, sweep};
 use crate::session::MAX_ENDPOINTS;
-use crate::statement::bind::Bound;
+use crate::statement::bind::{self, Bound, Value};
 use crate::statement::scheduler::{Job, Lane, Likeness, Progress};
 use crate::statement::{Class, Outcome, QueryState, Statement, submit, unload};
 use crate::types::column::{Column, schema};
@@ -24,25 +24,34 @@ impl Tenant {
         &self,
         request: Request<'_>,
         statement: &Statement,
-        values: &[String],
+        values: &[Value],
     ) -> Result<Finished, GatewayError> {
         let Request { session, sql, .. } = request;
         // What is known of a query does not depend on its values, or it is not known.
         let known = |described: Option<Arc<Described>>| {
-            described.filter(|described| statement.placeholders == 0 || !described.depends_on_values())
+            described.filter(|described| statement.placeholders == 0 || !described.depends_on_values_inside())
         };
-        let (key, knowledge) = (self.key(sql, session), &self.gateway.knowledge);
+        let knowledge = &self.gateway.knowledge;
+        let was_large = knowledge.large.get(&self.key(sql, session)).await.is_some();
+        // The types of values decide the types of columns: the query is described with NULLs of them. Where its columns are
+        // plain without any values, it is read directly whatever they are, and what preparing it asked is enough.
+        let typed = bind::with_types(sql, values.iter().map(|value| value.data_type.as_deref()));
+        let is_plain = statement.placeholders > 0 && !was_large && session.result_path == ResultPath::Auto && {
+            let described = known(self.described_if_sound(&request, sql).await?);
+            described.is_some_and(|described| described.columns.iter().all(|column| !column.data_type.is_nested()))
+        };
+        let about = if is_plain || statement.placeholders == 0 { sql } else { typed.as_str() };
+        let key = self.key(about, session);
         let described = match session.result_path {
             ResultPath::Direct => known(knowledge.described.get(&key).await.flatten()),
-            ResultPath::Auto | ResultPath::Unload => known(self.described_if_sound(&request, sql).await?),
+            ResultPath::Auto | ResultPath::Unload => known(self.described_if_sound(&request, about).await?),
         };
-        let was_large = knowledge.large.get(&key).await.is_some();
         let choose = |described: Option<&Described>| path::choose(session.result_path, statement, described, was_large);
         let (mut described, mut chosen) = (described.clone(), choose(described.as_deref()));
         if chosen.choice == Choice::Unload && described.as_ref().is_some_and(|described| described.is_old()) {
             // The wrapper names columns by what is known of them: the table may be another one by now.
             knowledge.described.invalidate(&key).await;
-            described = known(self.described_if_sound(&request, sql).await?);
+            described = known(self.described_if_sound(&request, about).await?);
             chosen = choose(described.as_deref());
         }
         let bound = Bound::new(sql, statement, values);
@@ -53,7 +62,7 @@ impl Tenant {
             },
             _ => chosen,
         };
-        self.run_direct(request, &bound, described.as_deref(), chosen).await
+        self.run_direct(request, &bound, described.as_deref().filter(|_| !is_plain), chosen).await
     }
 
     /// Runs a query as an UNLOAD. Where Athena will not do that, and has read nothing for it, the choice is another one.

@@ -14,7 +14,7 @@ use crate::owner::Owner;
 use crate::results::path::Chosen;
 use crate::results::unload::prefix;
 use crate::session::Session;
-use crate::statement::bind::Bound;
+use crate::statement::bind::{Bound, Value};
 use crate::statement::scheduler::Call;
 use crate::statement::stop::stop;
 use crate::statement::{Class, QueryId, Scheduler, Statement};
@@ -116,7 +116,7 @@ impl Tenant {
         &self,
         request: Request<'_>,
         statement: Statement,
-        values: &[String],
+        values: &[Value],
     ) -> Result<Finished, GatewayError> {
         if values.len() != statement.placeholders {
             return Err(GatewayError::Parameters { expected: statement.placeholders, given: values.len() });

@@ -66,6 +66,11 @@ impl Described {
         self.columns.iter().any(|column| column.data_type == AthenaType::Unknown)
     }
 
+    /// The same for what is inside of nested columns too.
+    pub fn depends_on_values_inside(&self) -> bool {
+        self.columns.iter().any(|column| column.data_type.has_unknown())
+    }
+
     /// Whether tables may have changed since.
     pub fn is_old(&self) -> bool {
         self.since.elapsed() > FRESH

@@ -5,7 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Compression, MAX_ENDPOINTS, MAX_REUSE_MINUTES, Session};
+use super::{Compression, DEFAULT_DATABASE, DEFAULT_WORKGROUP, MAX_ENDPOINTS, MAX_REUSE_MINUTES, Session};
+use crate::catalog::GLUE_CATALOG;
 
 /// Longest value of an option, in bytes.
 const MAX_VALUE_BYTES: usize = 1024;
@@ -53,7 +54,7 @@ pub const OPTIONS: [SessionOption; 9] = [
         kind: Kind::Text,
         what: "data catalog that names without one are looked up in",
         set: |session, text| name(text).map(|name| session.catalog = Some(name)),
-        get: |session| session.catalog.clone().map(Value::Text),
+        get: |session| in_force(&session.catalog, GLUE_CATALOG),
     },
     SessionOption {
         name: "schema",
@@ -61,7 +62,7 @@ pub const OPTIONS: [SessionOption; 9] = [
         kind: Kind::Text,
         what: "database that names without one are looked up in",
         set: |session, text| name(text).map(|name| session.database = Some(name)),
-        get: |session| session.database.clone().map(Value::Text),
+        get: |session| in_force(&session.database, DEFAULT_DATABASE),
     },
     SessionOption {
         name: "workgroup",
@@ -69,7 +70,7 @@ pub const OPTIONS: [SessionOption; 9] = [
         kind: Kind::Text,
         what: "Athena workgroup",
         set: |session, text| name(text).map(|name| session.workgroup = Some(name)),
-        get: |session| session.workgroup.clone().map(Value::Text),
+        get: |session| in_force(&session.workgroup, DEFAULT_WORKGROUP),
     },
     SessionOption {
         name: "result_path",
@@ -152,6 +153,11 @@ impl SessionOption {
     }
 }
 
+/// A name, or the one that Athena takes where none is given: clients ask for what is in force.
+fn in_force(name: &Option<String>, default: &str) -> Option<Value> {
+    Some(Value::Text(name.as_deref().unwrap_or(default).to_owned()))
+}
+
 fn name(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text.to_owned()) }
 }
@@ -207,6 +213,14 @@ mod tests {
             assert_ne!(session, Session::default(), "{name}");
         }
         assert!(OPTIONS.iter().all(|option| option.header.starts_with("x-athena-")));
+    }
+
+    #[test]
+    fn what_nobody_set_is_what_athena_takes() {
+        for (name, text) in [("catalog", "AwsDataCatalog"), ("schema", "default"), ("workgroup", "primary")] {
+            let option = SessionOption::find(name).expect("an option");
+            assert_eq!(option.get(&Session::default()), Some(Value::Text(text.to_owned())), "{name}");
+        }
     }
 
     #[test]

@@ -1,41 +1,17 @@
 //! A statement's parameters: where they are in its text, and how values get there.
 //!
 //! Values go to Athena beside the text (ExecutionParameters) where it takes them, which is where they are measured to work
-//! (athena-behaviour, section 2), and as literals in the text elsewhere. Either way they are the literals of
-//! [`crate::types::literal`].
-
-use arrow::array::{ArrayRef, RecordBatch};
+//! (athena-behaviour, section 2), and as literals in the text elsewhere. That is decided for each value: one that only a CAST
+//! says goes into the text, for the name of its type may be read as an identifier, which would make a text of the whole value.
+//! Either way they are the literals of [`crate::types::literal`].
 
 use super::classify::Statement;
+pub use super::values::{Row, Value};
 use crate::sql::{self, Kind};
-use crate::types::literal::{LiteralFault, literal};
-
-/// Values for all parameters of a statement, as SQL literals.
-pub type Row = Vec<String>;
+use crate::types::literal::has_names;
 
 /// Longest value that Athena takes beside the text, in bytes (the limit of `ExecutionParameter`).
 const MAX_VALUE_BYTES: usize = 1024;
-
-/// Why values cannot be bound.
-#[derive(Debug, thiserror::Error)]
-#[error("parameter {column}, row {row}: {fault}")]
-pub struct BindFault {
-    /// Both from 1.
-    pub column: usize,
-    pub row: usize,
-    fault: LiteralFault,
-}
-
-/// The rows of a batch as values.
-pub fn rows(batch: &RecordBatch) -> impl Iterator<Item = Result<Row, BindFault>> {
-    (0..batch.num_rows()).map(|row| {
-        let columns = batch.columns().iter().enumerate();
-        let value = |(column, array): (usize, &ArrayRef)| {
-            literal(array, row).map_err(|fault| BindFault { column: column + 1, row: row + 1, fault })
-        };
-        columns.map(value).collect()
-    })
-}
 
 /// A parameter of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,46 +39,54 @@ pub fn placeholders(sql: &str) -> Vec<Placeholder> {
 pub struct Bound {
     pub sql: String,
     /// ExecutionParameters.
-    pub values: Row,
+    pub values: Vec<String>,
 }
 
 impl Bound {
     /// A text without parameters.
     pub fn text(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), values: Row::new() }
+        Self { sql: sql.into(), values: Vec::new() }
     }
 
     /// A statement with a value for each of its parameters.
-    pub fn new(sql: &str, statement: &Statement, values: &[String]) -> Self {
-        let beside = statement.takes_values && values.iter().all(|value| value.len() <= MAX_VALUE_BYTES);
-        if values.is_empty() || beside {
-            Self { sql: sql.to_owned(), values: values.to_vec() }
-        } else {
-            Self::text(written_out(sql, values))
-        }
+    pub fn new(sql: &str, statement: &Statement, values: &[Value]) -> Self {
+        let goes_beside = |value: &&Value| {
+            statement.takes_values && value.literal.len() <= MAX_VALUE_BYTES && !has_names(&value.literal)
+        };
+        let in_text =
+            |i: usize, _| values.get(i).filter(|value| !goes_beside(value)).map(|value| value.literal.as_str());
+        let beside = values.iter().filter(goes_beside).map(|value| value.literal.clone());
+        Self { sql: with_values(sql, in_text), values: beside.collect() }
     }
 
     /// The same with all values in the text.
     pub fn written_out(&self) -> String {
-        written_out(&self.sql, &self.values)
+        with_values(&self.sql, |i, _| self.values.get(i).map(String::as_str))
     }
 }
 
 /// A query as it can be explained before there are values: its columns do not depend on them, unless a parameter is one.
 pub fn without_values(sql: &str) -> String {
-    with_values(sql, |_, placeholder| if placeholder.counts_rows { "1" } else { "NULL" })
+    with_values(sql, |_, placeholder| Some(if placeholder.counts_rows { "1" } else { "NULL" }))
 }
 
-fn written_out(sql: &str, values: &[String]) -> String {
-    with_values(sql, |i, _| values.get(i).map_or("NULL", String::as_str))
+/// A query as it can be explained for all values of some types, `None` where a type is not known: its columns are the same
+/// for all of them.
+pub fn with_types<'a>(sql: &str, types: impl IntoIterator<Item = Option<&'a str>>) -> String {
+    let null = |data_type: Option<&str>| data_type.map_or("NULL".to_owned(), |name| format!("CAST(NULL AS {name})"));
+    let nulls: Vec<String> = types.into_iter().map(null).collect();
+    let value = |i: usize, placeholder: Placeholder| {
+        if placeholder.counts_rows { Some("1") } else { nulls.get(i).map(String::as_str) }
+    };
+    with_values(sql, value)
 }
 
-/// A text with literals where its parameters were. Brackets and blanks keep each one a thing of its own: behind a minus,
-/// `-1` would begin a comment.
-fn with_values<'a>(sql: &str, value: impl Fn(usize, Placeholder) -> &'a str) -> String {
+/// A text with literals in the place of those parameters that have some. Brackets and blanks keep each one a thing of its own:
+/// behind a minus, `-1` would begin a comment.
+fn with_values<'a>(sql: &str, value: impl Fn(usize, Placeholder) -> Option<&'a str>) -> String {
     let (mut out, mut done) = (String::with_capacity(sql.len()), 0);
     for (i, placeholder) in placeholders(sql).into_iter().enumerate() {
-        let value = value(i, placeholder);
+        let Some(value) = value(i, placeholder) else { continue };
         out.push_str(&sql[done..placeholder.at]);
         if value.starts_with('-') {
             out.extend([" (", value, ") "]);
@@ -121,6 +105,7 @@ mod tests {
 
     use super::*;
     use crate::statement::Class;
+    use crate::types::literal::{Typing, literal};
 
     #[test]
     fn placeholders_are_found_where_they_are_some() {
@@ -138,16 +123,32 @@ mod tests {
     #[test]
     fn values_go_beside_the_text_or_into_it() {
         let bound = |sql: &str, values: &[&str]| {
-            let values: Row = values.iter().map(|value| (*value).to_owned()).collect();
-            Bound::new(sql, &Statement::of(sql), &values)
+            let value = |literal: &&str| Value { literal: (*literal).to_owned(), data_type: None };
+            Bound::new(sql, &Statement::of(sql), &values.iter().map(value).collect::<Row>())
         };
         assert_eq!(bound("select ?", &["1"]), Bound { sql: "select ?".into(), values: vec!["1".into()] });
         assert_eq!(bound("insert into a values (?)", &["1"]).values.len(), 1);
         assert_eq!(bound("delete from a where b = 3-?", &["-1"]), Bound::text("delete from a where b = 3- (-1) "));
         assert_eq!(bound("explain select ?", &["'?'"]), Bound::text("explain select  '?' "));
         let long = format!("'{}'", "x".repeat(2000));
-        assert_eq!(bound("select ?, ?", &["1", &long]), Bound::text(format!("select  1 ,  {long} ")));
+        assert_eq!(
+            bound("select ?, ?", &["1", &long]),
+            Bound { sql: format!("select ?,  {long} "), values: vec!["1".into()] }
+        );
+        let named = bound("select ?, ?, ? limit ?", &["1", "CAST(NULL AS date)", "'CAST('", "2"]);
+        assert_eq!(named.sql, "select ?,  CAST(NULL AS date) , ? limit ?");
+        assert_eq!(named.values, ["1", "'CAST('", "2"]);
+        assert_eq!(named.written_out(), "select  1 ,  CAST(NULL AS date) ,  'CAST('  limit  2 ");
         assert_eq!(bound("select '?'", &[]), Bound::text("select '?'"));
+    }
+
+    #[test]
+    fn a_query_is_explained_by_the_types_of_its_values() {
+        let types = [Some("bigint"), None, Some("row(\"a\" date)"), None];
+        assert_eq!(
+            with_types("select ?, ?, ? limit ?", types),
+            "select  CAST(NULL AS bigint) ,  NULL ,  CAST(NULL AS row(\"a\" date))  limit  1 "
+        );
     }
 
     proptest! {
@@ -155,8 +156,9 @@ mod tests {
         #[test]
         fn a_hostile_text_changes_nothing_around_it(value in "['\"\\\\;/*? \\-]{0,12}|\\PC{0,8}") {
             let array = arrow::array::StringArray::from(vec![value.as_str()]);
-            let literal = literal(&array, 0).expect("a text");
-            let sql = with_values("delete from a where b = ? and c = ?", |i, _| if i == 0 { &literal } else { "2" });
+            let literal = literal(&array, 0, Typing::Exact).expect("a text");
+            let values = [literal.as_str(), "2"];
+            let sql = with_values("delete from a where b = ? and c = ?", |i, _| Some(values[i]));
             let outer = sql.strip_prefix("delete from a where b =  ").and_then(|rest| rest.strip_suffix("  and c =  2 "));
             prop_assert_eq!(outer, Some(literal.as_str()));
             let statement = Statement::of(&sql);

@@ -111,7 +111,33 @@ def test_objects_at_every_depth(connection, depth):
 def test_table_schema_and_types(connection):
     schema = connection.adbc_get_table_schema("nation", db_schema_filter="tpch")
     assert schema.names == ["n_nationkey", "n_name", "n_regionkey", "n_comment"]
-    assert sorted(connection.adbc_get_table_types()) == ["EXTERNAL_TABLE", "GOVERNED", "ICEBERG", "VIEW"]
+    assert sorted(connection.adbc_get_table_types()) == ["EXTERNAL_TABLE", "GOVERNED", "ICEBERG", "TABLE", "VIEW"]
+
+
+@pytest.mark.parametrize(
+    ("types", "expected"),
+    [
+        (["TABLE"], {"nation": "TABLE"}),
+        (["table", "VIEW"], {"nation": "TABLE", "nations": "VIEW"}),
+        (["EXTERNAL_TABLE", "TABLE"], {"nation": "EXTERNAL_TABLE"}),
+        (["View"], {"nations": "VIEW"}),
+        (["ICEBERG"], {}),
+        (None, {"nation": "EXTERNAL_TABLE", "nations": "VIEW"}),
+    ],
+)
+def test_tables_are_found_by_the_types_that_tools_know(connection, types, expected):
+    with connection.cursor() as cursor:
+        cursor.execute("create or replace view tpch.nations as select * from tpch.nation")
+        try:
+            objects = connection.adbc_get_objects(
+                depth="tables", db_schema_filter="tpch", table_name_filter="nation%", table_types_filter=types
+            )
+            [catalog] = objects.read_all().to_pylist()
+            [schema] = catalog["catalog_db_schemas"]
+            found = {table["table_name"]: table["table_type"] for table in schema["db_schema_tables"] or []}
+            assert found == expected
+        finally:
+            cursor.execute("drop view tpch.nations")
 
 
 def test_low_level_statement_without_prepare(demo):

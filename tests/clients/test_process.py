@@ -1,6 +1,8 @@
 """The process itself: kills, signals, wrong usage, one's own files, the query command."""
 
+import csv
 import io
+import json
 import os
 import re
 import signal
@@ -226,6 +228,49 @@ def test_query_command(demo):
     assert query("--format", "csv", "select 1 as a where false").stdout == "a\n"
     failed = call("query", "--url", demo.url, "select nope")
     assert failed.returncode == 1 and "Column 'nope' cannot be resolved" in failed.stderr and failed.stdout == ""
+
+
+def test_query_command_takes_options_to_the_gateway_or_refuses_them(demo):
+    def query(*arguments, **env):
+        return call("query", "--url", demo.url, "--format", "csv", *arguments, **env)
+
+    assert query("--database", "tpch", "select count(*) as n from nation").stdout == "n\n25\n"
+    assert query("select count(*) as n from nation", ATHENA_FLIGHT_DATABASE="tpch").stdout == "n\n25\n"
+    # Variables of a gateway on this machine are none of this one's.
+    assert query("select 1 as n", ATHENA_FLIGHT_DEMO="true", ATHENA_FLIGHT_MEMORY_LIMIT="nonsense").stdout == "n\n1\n"
+    for arguments, why in [
+        (["--workgroup", "nope"], "WorkGroup is not found"),
+        (["--result-path", "fast"], "--result-path: "),
+        (["--demo"], "it goes without --demo"),
+        (["--s3-staging-dir", "s3://b/", "--profile", "p"], "--s3-staging-dir, --profile"),
+    ]:
+        done = query(*arguments, "select 1 as n")
+        assert done.returncode == 1 and why in done.stderr and done.stdout == "", (arguments, done)
+    for read_only in [query("--read-only", "create database x"), query("create database x", ATHENA_FLIGHT_READ_ONLY="true")]:
+        assert read_only.returncode == 1 and "was not sent" in read_only.stderr
+    assert "x" not in query("show databases").stdout.split()
+    assert query("--read-only", "select 1 as n").stdout == "n\n1\n"
+
+
+def test_query_command_tells_null_from_the_empty_text(demo):
+    def query(*arguments):
+        done = call("query", "--url", demo.url, *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    sql = "select a, n from (values (1, 'x', nan()), (2, '', infinity()), (3, null, null)) as t (i, a, n) order by i"
+    assert query("--format", "csv", sql) == 'a,n\nx,NaN\n"",Infinity\n,\n'
+    rows = [json.loads(line) for line in query("--format", "json", sql).splitlines()]
+    assert rows == [{"a": "x", "n": "NaN"}, {"a": "", "n": "Infinity"}, {"a": None, "n": None}]
+    assert [[cell.strip() for cell in line.split("|")[1:3]] for line in query(sql).splitlines()[4:6]] == [
+        ["", "inf"], ["NULL", "NULL"]
+    ]
+    nested = "select array[1, null] as l, map(array[1], array['x,\"y\"']) as m, cast(row(1.5e0) as row(a double)) as r"
+    [header, row] = csv.reader(io.StringIO(query("--format", "csv", nested)))
+    assert header == ["l", "m", "r"] and list(map(json.loads, row)) == [[1, None], {"1": 'x,"y"'}, {"a": 1.5}]
+    # What fails prints nothing.
+    failed = call("query", "--url", demo.url, "--format", "csv", "select 1/0 as n")
+    assert failed.returncode == 1 and failed.stdout == ""
 
 
 def test_query_command_with_a_gateway_of_its_own(tmp_path):

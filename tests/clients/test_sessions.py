@@ -31,6 +31,12 @@ def test_catalog_and_schema_are_the_sessions(demo):
         rows(other, "select count(*) from nation")
 
 
+def test_what_nobody_set_is_what_is_in_force(demo):
+    with connect(demo.url) as connection:
+        assert (connection.adbc_current_catalog, connection.adbc_current_db_schema) == ("AwsDataCatalog", "default")
+        assert connection.adbc_connection.get_option(OPTION + "workgroup") == "primary"
+
+
 def test_options_of_all_types(demo):
     with connect(demo.url) as connection:
         low = connection.adbc_connection

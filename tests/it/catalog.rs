@@ -64,6 +64,12 @@ async fn tables_come_with_types_comments_and_schemas() {
     let tables = fetch(&server, info).await;
     assert_eq!(names(&tables, 2), ["logs", "v"]);
     assert_eq!(names(&tables, 3), ["EXTERNAL_TABLE", "VIEW"]);
+    for (types, found) in
+        [(&["TABLE"][..], &["TABLE"][..]), (&["view", "table"], &["TABLE", "VIEW"]), (&["GOVERNED"], &[])]
+    {
+        let info = server.client().await.get_tables(request(types)).await.expect("tables");
+        assert_eq!(names(&fetch(&server, info).await, 3), found, "{types:?}");
+    }
     let bytes = tables[0].column(4).as_binary::<i32>().value(0).to_vec();
     let schema = Schema::try_from(IpcMessage(bytes.into())).expect("a schema");
     let described: Vec<String> = schema

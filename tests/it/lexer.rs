@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use arrow::array::AsArray;
 use athena_flight::catalog::Scope;
-use athena_flight::gateway::{Limits, Settings as GatewaySettings};
+use athena_flight::gateway::Limits;
 use athena_flight::sql::{self, Kind};
 use athena_flight::statement::{Class, Statement, bind};
 
@@ -156,11 +156,8 @@ async fn no_comment_hides_what_a_statement_does() {
         "select 'a\\' from tpch.region -- '\r; insert into tpch.region values (9, 'any', 'any')",
     ];
     let fenced = Limits { scope: Scope::new(&[], &["tpch".to_owned()]), ..Limits::default() };
-    for settings in [
-        GatewaySettings { read_only: true, ..GatewaySettings::default() },
-        GatewaySettings { limits: fenced, ..GatewaySettings::default() },
-    ] {
-        let server = Server::with_settings(settings).await;
+    for limits in [Limits { read_only: true, ..Limits::default() }, fenced] {
+        let server = Server::with_limits(limits).await;
         for sql in hidden {
             let refused = server.client().await.execute(sql.to_owned(), None).await.expect_err(sql).to_string();
             assert!(refused.contains("only reads"), "{sql:?}: {refused}");

@@ -151,6 +151,40 @@ async fn what_cannot_be_bound_is_told() {
     bind(&mut client, &handle, empty).await.expect("nothing to bind");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_is_bound_to_no_rows_has_none() {
+    let server = Server::demo().await;
+    let (mut one, mut two) = (connect(&server.gateway_url).await, connect(&server.twin().await).await);
+    let handle = prepare(&mut one, "select ? as n, n_name from tpch.nation limit ?").await;
+    let values = RecordBatch::try_from_iter([
+        ("1", Arc::new(Int64Array::from(Vec::<i64>::new())) as _),
+        ("2", Arc::new(Int64Array::from(Vec::<i64>::new())) as _),
+    ]);
+    let bound = bind(&mut one, &handle, values.expect("a batch")).await.expect("bound to no rows");
+    // Clients that keep their first handle, and another gateway that is given the new one.
+    for (client, handle) in [(&mut one, &handle), (&mut two, &bound)] {
+        let info = client.get_flight_info(query(handle)).await.expect("it is described").into_inner();
+        let columns: Vec<String> = info
+            .clone()
+            .try_decode_schema()
+            .expect("a schema")
+            .fields()
+            .iter()
+            .map(|field| format!("{} {}", field.name(), field.data_type()))
+            .collect();
+        assert_eq!(columns, ["n Int64", "n_name Utf8"]);
+        let rows = fetch(client, info.clone()).await.expect("no rows");
+        assert!(!rows.contains("ALGERIA"), "{rows}");
+        let cancel = CancelFlightInfoRequest { info: Some(info) };
+        act(client, "CancelFlightInfo", cancel.encode_to_vec()).await.expect("there is nothing to cancel");
+    }
+    let schema = two.get_schema(query(&bound)).await.expect("the same").into_inner();
+    assert!(!schema.schema.is_empty());
+    let unbound = prepare(&mut one, "select ?").await;
+    let status = one.get_flight_info(query(&unbound)).await.expect_err("nothing was bound");
+    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+}
+
 async fn poll(
     client: &mut Client,
     descriptor: FlightDescriptor,

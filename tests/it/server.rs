@@ -8,7 +8,8 @@ use athena_flight::aws::Clients;
 use athena_flight::config::embedded;
 use athena_flight::emulator::{Emulator, Settings, demo};
 use athena_flight::flight::{self, Keys, Serving};
-use athena_flight::gateway::{Gateway, Settings as GatewaySettings, Tenant};
+use athena_flight::gateway::{Gateway, Limits, Settings as GatewaySettings, Tenant, TenantOptions};
+use athena_flight::owner::Owner;
 use athena_flight::session::Session;
 use futures::TryStreamExt;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -54,11 +55,28 @@ impl Server {
         .await
     }
 
+    /// With the demo data, for a tenant with limits.
+    pub async fn with_limits(limits: Limits) -> Self {
+        let session = Session::default();
+        Self::start_limited(true, session, Settings::default(), GatewaySettings::default(), limits).await
+    }
+
     pub async fn start(
         with_demo: bool,
         session: Session,
         settings: Settings,
         gateway_settings: GatewaySettings,
+    ) -> Self {
+        let limits = Limits { read_only: gateway_settings.read_only, ..Limits::default() };
+        Self::start_limited(with_demo, session, settings, gateway_settings, limits).await
+    }
+
+    async fn start_limited(
+        with_demo: bool,
+        session: Session,
+        settings: Settings,
+        gateway_settings: GatewaySettings,
+        limits: Limits,
     ) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let emulator = Emulator::open_with(data.path(), settings).expect("an empty data folder opens");
@@ -70,7 +88,10 @@ impl Server {
         let clients = Clients::connect(&embedded(endpoint.url())).await;
         let endpoint = endpoint.address;
         let gateway = Gateway::new(gateway_settings);
-        let tenant = Tenant::anonymous(Arc::clone(&gateway), clients.clone(), session);
+        let anonymous = Tenant::anonymous(Arc::clone(&gateway), clients.clone(), session.clone());
+        let options =
+            TenantOptions { owner: Owner::anonymous(), clients: clients.clone(), account: None, session, limits };
+        let tenant = anonymous.beside(options).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let keys = Keys::random();
         let listening = flight::serve(listener, Arc::clone(&tenant), keys.clone(), Serving::default(), stop.clone())

@@ -6,7 +6,7 @@ use arrow_flight::sql::CommandGetTableTypes;
 use tonic::Status;
 
 use super::super::status;
-use crate::catalog::TableKind;
+use crate::catalog::{TABLE, TableKind};
 
 pub fn schema() -> SchemaRef {
     CommandGetTableTypes {}.into_builder().schema()
@@ -14,8 +14,8 @@ pub fn schema() -> SchemaRef {
 
 pub fn rows() -> Result<RecordBatch, Status> {
     let mut builder = CommandGetTableTypes {}.into_builder();
-    for kind in TableKind::ALL {
-        builder.append(kind.name());
+    for name in TableKind::ALL.map(TableKind::name).into_iter().chain([TABLE]) {
+        builder.append(name);
     }
     builder.build().map_err(status::internal)
 }

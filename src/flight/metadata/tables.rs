@@ -74,11 +74,12 @@ pub async fn rows(
     });
     let (types, schema) = (command.table_types.clone(), schema(&command));
     let batches = listings.buffered(LISTINGS_AT_ONCE).map_ok(move |((name, database), tables, encoded)| {
-        let wanted = |table: &Table| {
-            names.matches(&table.name) && (types.is_empty() || types.iter().any(|name| name == table.kind.name()))
+        let wanted = |row: usize| {
+            let table = &tables[row];
+            table.kind.called(&types).filter(|_| names.matches(&table.name)).map(|called| (row, called))
         };
-        let rows: Vec<usize> = (0..tables.len()).filter(|row| wanted(&tables[*row])).collect();
-        let batch = |rows: &[usize]| batch(&schema, &name, &database, &tables, encoded.as_deref(), rows);
+        let rows: Vec<(usize, &str)> = (0..tables.len()).filter_map(wanted).collect();
+        let batch = |rows: &[(usize, &str)]| batch(&schema, &name, &database, &tables, encoded.as_deref(), rows);
         stream::iter(rows.chunks(TABLES_OF_A_BATCH).map(batch).collect::<Vec<_>>())
     });
     Ok(batches.try_flatten())
@@ -90,19 +91,20 @@ fn batch(
     database: &str,
     tables: &[Table],
     encoded: Option<&Encoded>,
-    rows: &[usize],
+    // Where a table is, and what its type is called.
+    rows: &[(usize, &str)],
 ) -> Result<RecordBatch, Status> {
     let texts = |text: &dyn Fn(usize) -> String| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| text(*row))))
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|(row, _)| text(*row))))
     };
     let mut columns = vec![
         texts(&|_| catalog.to_owned()),
         texts(&|_| database.to_owned()),
         texts(&|row| tables[row].name.clone()),
-        texts(&|row| tables[row].kind.name().to_owned()),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|(_, called)| called))) as ArrayRef,
     ];
     if let Some(encoded) = encoded {
-        columns.push(Arc::new(BinaryArray::from_iter_values(rows.iter().map(|row| &encoded.schemas[*row]))));
+        columns.push(Arc::new(BinaryArray::from_iter_values(rows.iter().map(|(row, _)| &encoded.schemas[*row]))));
     }
     RecordBatch::try_new(Arc::clone(schema), columns).map_err(status::internal)
 }
