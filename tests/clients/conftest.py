@@ -69,10 +69,8 @@ def no_secrets(call):
     return checked
 
 
-# All that can be logged, but for what the engine of the embedded endpoint says of its plans.
-EVERYTHING = "trace," + ",".join(f"{crate}=warn" for crate in (
-    "datafusion", "datafusion_common", "datafusion_datasource", "datafusion_execution", "datafusion_optimizer",
-    "datafusion_physical_optimizer", "datafusion_physical_plan", "datafusion_sql", "sqlparser", "s3s", "s3s_fs", "mio", "want"))
+# All that can be logged, but for what the engine of the embedded endpoint says of its plans and files.
+EVERYTHING = "trace,datafusion=warn,parquet=warn,sqlparser=warn"
 
 
 @pytest.fixture(scope="session")
