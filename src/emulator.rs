@@ -22,7 +22,7 @@ pub mod demo;
 mod engine;
 mod failure;
 mod glue;
-mod iam;
+pub mod iam;
 mod lakeformation;
 pub mod local;
 mod model;

@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 use super::behaviour::Settings;
-use super::iam::Caller;
+use super::iam::{Caller, Policy};
 use super::model::{ACCOUNT, now};
 
 /// Sessions that are kept; the oldest to expire go first.
@@ -39,6 +39,8 @@ pub struct Session {
     pub arn: String,
     pub role_arn: String,
     pub source_identity: Option<String>,
+    /// What its caller wanted to bind it to.
+    pub policy: Option<Arc<Policy>>,
     /// Seconds since the epoch.
     pub expires: f64,
 }
@@ -154,7 +156,8 @@ pub fn identify(
         None => format!("arn:aws:iam::{ACCOUNT}:user/{}", signature.access_key_id),
     };
     let role = session.as_ref().map(|session| session.role_arn.as_str());
-    Ok(caller(&signature.access_key_id, &arn, &signature.region, role, settings))
+    let caller = caller(&signature.access_key_id, &arn, &signature.region, role, settings);
+    Ok(Caller { session_policy: session.as_ref().and_then(|session| session.policy.clone()), ..caller })
 }
 
 /// How the access keys of sessions begin, as AWS's do.
@@ -163,7 +166,7 @@ pub const SESSION_KEY: &str = "ASIA";
 fn caller(key: &str, arn: &str, region: &str, role: Option<&str>, settings: &Settings) -> Caller {
     let named = role.and_then(|role| settings.policies.get(role)).or_else(|| settings.policies.get(key));
     let policy = named.or_else(|| settings.policies.get("*")).map(Arc::clone);
-    Caller { arn: arn.to_owned(), region: region.to_owned(), policy }
+    Caller { arn: arn.to_owned(), region: region.to_owned(), policy, session_policy: None }
 }
 
 fn check(signature: &Signature, request: &Signed<'_>, secret: &str) -> Result<(), Refusal> {

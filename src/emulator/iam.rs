@@ -1,7 +1,8 @@
 //! Who may do what: IAM policy documents, and callers they bind.
 //!
 //! Actions and resources are matched with `*` and `?`, an explicit deny wins, and what nothing allows is denied. A
-//! document with a Condition is refused when it is read: passing one over would allow more than it says.
+//! document with a Condition is refused when it is read: passing one over would allow more than it says. What a session of
+//! an assumed role may do, both the role's policy and the session's own have to allow.
 
 use std::sync::Arc;
 
@@ -152,24 +153,34 @@ pub struct Caller {
     pub region: String,
     /// What binds them; `None` is bound by nothing.
     pub policy: Option<Arc<Policy>>,
+    /// What binds the session that they work in, beside that.
+    pub session_policy: Option<Arc<Policy>>,
 }
 
 impl Caller {
     /// Checks an action on resources, all of which have to be allowed; says what is not, as AWS words it.
     pub fn check(&self, action: &str, resources: &[String]) -> Result<(), String> {
-        let Some(policy) = &self.policy else { return Ok(()) };
-        for resource in resources {
-            let why = match policy.decide(action, resource) {
-                Decision::Allowed => continue,
-                Decision::Forbidden => "with an explicit deny in an identity-based policy".to_owned(),
-                Decision::NotAllowed => format!("because no identity-based policy allows the {action} action"),
-            };
-            return Err(format!(
-                "User: {} is not authorized to perform: {action} on resource: {resource} {why}",
-                self.arn
-            ));
+        let policies = [(&self.policy, "an", "identity-based"), (&self.session_policy, "a", "session")];
+        for (policy, article, kind) in policies {
+            let Some(policy) = policy else { continue };
+            for resource in resources {
+                let why = match policy.decide(action, resource) {
+                    Decision::Allowed => continue,
+                    Decision::Forbidden => format!("with an explicit deny in {article} {kind} policy"),
+                    Decision::NotAllowed => format!("because no {kind} policy allows the {action} action"),
+                };
+                let arn = &self.arn;
+                return Err(format!(
+                    "User: {arn} is not authorized to perform: {action} on resource: {resource} {why}"
+                ));
+            }
         }
         Ok(())
+    }
+
+    /// Whether anything binds them.
+    pub fn is_bound(&self) -> bool {
+        self.policy.is_some() || self.session_policy.is_some()
     }
 
     /// The same for what a query does on behalf of its caller.
@@ -243,6 +254,25 @@ mod tests {
         assert_eq!(policy.decide("s3:GetObject", "arn:aws:s3:::c/x"), Decision::NotAllowed);
         assert_eq!(policy.decide("s3:DeleteObject", "arn:aws:s3:::b/x"), Decision::Forbidden);
         assert_eq!(policy.decide("glue:GetTable", "arn:aws:glue:x"), Decision::Allowed);
+    }
+
+    #[test]
+    fn a_session_may_do_what_both_policies_allow() {
+        let policy = |text: &str| {
+            let statement = format!(r#"{{"Statement": {{"Effect": "Allow", "Action": {text}, "Resource": "*"}}}}"#);
+            Some(Arc::new(policy(&statement)))
+        };
+        let caller = Caller {
+            arn: "arn:aws:sts::1:assumed-role/r/s".to_owned(),
+            region: "us-east-1".to_owned(),
+            policy: policy(r#"["glue:GetTable", "s3:GetObject"]"#),
+            session_policy: policy(r#"["glue:*"]"#),
+        };
+        let check = |action| caller.check(action, &["x".to_owned()]);
+        assert_eq!(check("glue:GetTable"), Ok(()));
+        let denied = |action| check(action).expect_err("not allowed");
+        assert!(denied("s3:GetObject").ends_with("because no session policy allows the s3:GetObject action"));
+        assert!(denied("glue:DeleteTable").contains("no identity-based policy allows"));
     }
 
     #[test]

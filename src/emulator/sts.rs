@@ -1,18 +1,22 @@
 //! STS: who the caller is, and roles to assume. The query protocol: a form in, XML out.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::{Response, StatusCode, header};
 use serde::Deserialize;
 
 use super::Emulator;
 use super::auth::{SESSION_KEY, Session};
-use super::iam::Caller;
+use super::iam::{Caller, Policy};
 use super::model::{ACCOUNT, now};
 
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 /// What a session lasts in seconds, unless it is said otherwise, and the least and the most that may be asked for.
 const DEFAULT_SECONDS: u64 = 3600;
 const SECONDS: std::ops::RangeInclusive<u64> = 900..=43_200;
+/// Characters of a session policy, at most.
+const MAX_POLICY: usize = 2048;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -23,6 +27,7 @@ struct Form {
     external_id: Option<String>,
     source_identity: Option<String>,
     duration_seconds: Option<String>,
+    policy: Option<String>,
 }
 
 /// The action a form names; empty if it names none.
@@ -90,6 +95,10 @@ fn assume_role(emulator: &Emulator, form: &Form, caller: &Caller) -> Response<Bo
             ));
         }
     };
+    let policy = match form.policy.as_deref().map(session_policy).transpose() {
+        Ok(policy) => policy,
+        Err(refusal) => return *refusal,
+    };
     let denied = || {
         let message =
             format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}", caller.arn);
@@ -117,15 +126,19 @@ fn assume_role(emulator: &Emulator, form: &Form, caller: &Caller) -> Response<Bo
         arn: format!("arn:aws:sts::{ACCOUNT}:assumed-role/{role_name}/{name}"),
         role_arn: role_arn.clone(),
         source_identity: form.source_identity.clone(),
+        policy,
         expires: now() + seconds as f64,
     };
     let moment = chrono::DateTime::from_timestamp_millis((session.expires * 1000.0) as i64).unwrap_or_default();
     let identity = session.source_identity.as_deref().map(escape);
     let identity = identity.map_or_else(String::new, |text| format!("<SourceIdentity>{text}</SourceIdentity>"));
+    // AWS packs it in a way of its own; the share of the characters is near enough.
+    let packed = form.policy.as_ref().map(|text| (text.chars().count() * 100).div_ceil(MAX_POLICY));
+    let packed = packed.map_or_else(String::new, |share| format!("<PackedPolicySize>{share}</PackedPolicySize>"));
     let answer = format!(
         "<Credentials><AccessKeyId>{}</AccessKeyId><SecretAccessKey>{}</SecretAccessKey><SessionToken>{}</SessionToken>\
          <Expiration>{}</Expiration></Credentials><AssumedRoleUser><AssumedRoleId>AROA{}:{}</AssumedRoleId><Arn>{}</Arn>\
-         </AssumedRoleUser>{identity}",
+         </AssumedRoleUser>{packed}{identity}",
         session.access_key_id,
         session.secret_access_key,
         session.session_token,
@@ -137,6 +150,19 @@ fn assume_role(emulator: &Emulator, form: &Form, caller: &Caller) -> Response<Bo
     tracing::info!(role = role_arn, session = name, seconds, "role assumed");
     emulator.sessions.add(session);
     success("AssumeRole", &answer)
+}
+
+/// The policy that a session is to be bound to beside the role's.
+fn session_policy(text: &str) -> Result<Arc<Policy>, Box<Response<Body>>> {
+    if !(1..=MAX_POLICY).contains(&text.chars().count()) {
+        return Err(Box::new(validation(&format!(
+            "1 validation error detected: Value at 'policy' failed to satisfy constraint: Member must have length less \
+             than or equal to {MAX_POLICY}"
+        ))));
+    }
+    let policy = serde_json::from_str::<Policy>(text);
+    let malformed = |why| error(StatusCode::BAD_REQUEST, "MalformedPolicyDocument", &format!("{why}"));
+    policy.map(Arc::new).map_err(|why| Box::new(malformed(why)))
 }
 
 fn validation(message: &str) -> Response<Body> {

@@ -15,6 +15,7 @@ use super::session::{Reading, Sessions};
 use super::table::GlueTable;
 use super::view::View;
 use super::write::NULL_PARTITION;
+use crate::emulator::iam::Caller;
 use crate::emulator::model::{DEFAULT_CATALOG, Failure, Table};
 use crate::types::AthenaType;
 
@@ -90,7 +91,7 @@ impl SchemaProvider for Database {
         }
         let Lookup { sessions, reading: Reading { caller, scanned }, hidden, .. } = self.lookup.as_ref();
         if self.name == "information_schema" {
-            return information_schema(sessions, name).map(Some);
+            return information_schema(sessions, caller, name).map(Some);
         }
         let store = &sessions.store;
         let broken = |error: crate::emulator::store::StoreError| external(Failure::internal(error.to_string()));
@@ -165,11 +166,12 @@ fn partition_table(sessions: &Sessions, table: &Table) -> Result<Arc<dyn TablePr
     Ok(Arc::new(MemTable::try_new(schema, vec![vec![batch]])?))
 }
 
-/// The tables of information_schema, made from the catalog each time they are asked for.
-fn information_schema(sessions: &Sessions, name: &str) -> Result<Arc<dyn TableProvider>> {
+/// The tables of information_schema, made from the catalog each time they are asked for, as far as the caller may list it.
+fn information_schema(sessions: &Sessions, caller: &Caller, name: &str) -> Result<Arc<dyn TableProvider>> {
     let store = &sessions.store;
     let broken = |error: crate::emulator::store::StoreError| external(Failure::internal(error.to_string()));
     let catalog = DEFAULT_CATALOG.to_lowercase();
+    caller.may("glue:GetDatabases", &caller.database("*")).map_err(external)?;
     let databases = store.databases().map_err(broken)?;
     let mut rows = Rows::default();
     match name {
@@ -195,6 +197,9 @@ fn information_schema(sessions: &Sessions, name: &str) -> Result<Arc<dyn TablePr
                 ],
             });
             for database in &databases {
+                if caller.may("glue:GetTables", &caller.table(&database.name, "*")).is_err() {
+                    continue;
+                }
                 for table in store.tables(&database.name, None, usize::MAX).map_err(broken)? {
                     let path = [Some(catalog.clone()), Some(database.name.clone()), Some(table.name.clone())];
                     match name {
