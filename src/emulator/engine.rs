@@ -116,7 +116,9 @@ impl Engine {
         }
         match task.statement.clone() {
             Statement::Query(query) => query::run(sessions, *query, &task).await,
-            Statement::Explain { query, kind, format } => explain::run(sessions, *query, kind, format, &task).await,
+            Statement::Explain { query, kind, format, output } => {
+                explain::run(sessions, *query, (kind, format), output.as_ref(), &task).await
+            }
             Statement::CreateTableAs { name, if_not_exists, options, query, with_data } => {
                 let how = write::NewTable { name: &name, if_not_exists, options: &options, with_data };
                 write::create_table_as(sessions, how, *query, &task).await

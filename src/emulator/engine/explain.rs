@@ -1,8 +1,10 @@
 //! EXPLAIN: the plan as text, JSON or Graphviz, what a query reads, and what running it did (athena-behaviour, section 2).
 
+use std::any::Any;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::execute_stream;
@@ -10,23 +12,28 @@ use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use super::session::{Planned, Sessions};
+use super::session::{Context, Planned, Sessions};
+use super::table::GlueTable;
 use super::{Lines, Outcome, Task, errors};
 use crate::emulator::model::{DEFAULT_CATALOG, Failure};
+use crate::emulator::sql::cursor::Name;
 use crate::emulator::sql::statement::{ExplainFormat, ExplainType};
 
 pub async fn run(
     sessions: &Arc<Sessions>,
     query: Query,
-    kind: ExplainType,
-    format: ExplainFormat,
+    (kind, format): (ExplainType, ExplainFormat),
+    into: Option<&Name>,
     task: &Task,
 ) -> Result<Outcome, Failure> {
     let planned = sessions.plan(query, &task.context, task.reading()).await?;
     let failed = |error| errors::failure(&error, &planned.places);
     let lines = match (kind, format) {
         (ExplainType::Validate, _) => return Lines::new(&["Valid"], vec!["true".to_owned()]).write(sessions, task),
-        (ExplainType::Io, _) => json_lines(&io(&planned.plan)?)?,
+        (ExplainType::Io, _) => {
+            let optimized = planned.state.optimize(&planned.plan).map_err(failed)?;
+            json_lines(&io(&optimized, into, &task.context)?)?
+        }
         (ExplainType::Logical, ExplainFormat::Json) => json_lines(&output(&planned))?,
         // Without TYPE LOGICAL the plans are keyed by fragment.
         (ExplainType::Distributed | ExplainType::Analyze, ExplainFormat::Json) => {
@@ -85,24 +92,37 @@ fn output(planned: &Planned) -> Value {
     })
 }
 
-/// The tables a query reads.
-fn io(plan: &LogicalPlan) -> Result<Value, Failure> {
+/// The tables a query reads, and the one it writes. As in Trino it is the optimised plan: a table whose rows cannot matter
+/// is not in it.
+fn io(plan: &LogicalPlan, into: Option<&Name>, context: &Context) -> Result<Value, Failure> {
+    let named = |schema: &str, table: &str| json!({ "catalog": DEFAULT_CATALOG.to_lowercase(), "schemaTable": { "schema": schema, "table": table } });
     let mut tables = Vec::new();
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {
-            let name = &scan.table_name;
-            tables.push(json!({
-                "table": {
-                    "catalog": DEFAULT_CATALOG.to_lowercase(),
-                    "schemaTable": { "schema": name.schema().unwrap_or_default(), "table": name.table() },
-                },
-                "constraint": { "none": false, "columnConstraints": [] },
-            }));
+            // A view's names are looked up where the view was made: the table itself knows where it is.
+            let provider = source_as_provider(&scan.source)?;
+            let provider: &dyn Any = provider.as_ref();
+            let table = match provider.downcast_ref::<GlueTable>() {
+                Some(table) => named(table.database(), table.name()),
+                None => named(scan.table_name.schema().unwrap_or(&context.database), scan.table_name.table()),
+            };
+            tables.push(json!({ "table": table, "constraint": { "none": false, "columnConstraints": [] } }));
         }
         Ok(TreeNodeRecursion::Continue)
     })
     .map_err(Failure::internal)?;
-    Ok(json!({ "inputTableColumnInfos": tables }))
+    let unknown = "NaN";
+    let mut io = json!({
+        "inputTableColumnInfos": tables,
+        "estimate": {
+            "outputRowCount": unknown, "outputSizeInBytes": unknown,
+            "cpuCost": unknown, "maxMemory": unknown, "networkCost": unknown,
+        },
+    });
+    if let Some(into) = into {
+        io["outputTable"] = named(into.database.as_deref().unwrap_or(&context.database), &into.name);
+    }
+    Ok(io)
 }
 
 /// Runs the query for its plan with what each step did.

@@ -170,6 +170,14 @@ impl GlueTable {
         Ok(Self { table, format, schema, columns, keys, partitions, store, buckets, scanned })
     }
 
+    pub fn database(&self) -> &str {
+        &self.table.database_name
+    }
+
+    pub fn name(&self) -> &str {
+        &self.table.name
+    }
+
     fn skipped_lines(&self) -> Result<usize> {
         let text = self.table.parameters.get("skip.header.line.count").map_or("0", String::as_str);
         text.trim().parse().map_err(|_| external(Failure::bad_data(format!("skip.header.line.count={text}"))))

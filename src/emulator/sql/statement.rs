@@ -18,6 +18,8 @@ pub enum Statement {
         query: Box<Query>,
         kind: ExplainType,
         format: ExplainFormat,
+        /// The table that the rows of the query go into.
+        output: Option<Name>,
     },
     CreateTableAs {
         name: Name,
@@ -381,10 +383,12 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<Statement, Failure> {
         (false, kind) => kind.unwrap_or(ExplainType::Distributed),
     };
     match statement(cursor)? {
-        Statement::Query(query)
-        | Statement::CreateTableAs { query, .. }
-        | Statement::Insert { query, .. }
-        | Statement::Unload { query, .. } => Ok(Statement::Explain { query, kind, format }),
+        Statement::Query(query) | Statement::Unload { query, .. } => {
+            Ok(Statement::Explain { query, kind, format, output: None })
+        }
+        Statement::CreateTableAs { name, query, .. } | Statement::Insert { name, query, .. } => {
+            Ok(Statement::Explain { query, kind, format, output: Some(name) })
+        }
         other => {
             let kind = other.kind().substatement;
             Err(Failure::not_supported(Some(at), format!("EXPLAIN of {kind}")))
