@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | [`classify`] | what kind of statement a text is |
 //! | [`bind`] | its parameters and their values |
-//! | [`describe`] | its columns and tables before it runs |
+//! | [`describe`] | its columns and tables before it runs, as Athena says |
+//! | [`names`] | the tables that its text names |
 //! | [`unload`] | a query as an UNLOAD |
 //! | [`scheduler`] | started, asked about and stopped, inside the account's quotas |
 //! | [`submit`], [`stop`] | StartQueryExecution, StopQueryExecution |
@@ -13,6 +14,7 @@
 pub mod bind;
 pub mod classify;
 pub mod describe;
+pub mod names;
 pub mod outcome;
 pub mod scheduler;
 pub mod stop;

@@ -1,5 +1,6 @@
 //! What a query is before it runs: its columns, and the tables it reads, from EXPLAIN.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::AsArray;
@@ -8,11 +9,14 @@ use futures::TryStreamExt;
 
 use super::tenant::told_apart;
 use super::{Finished, GatewayError, Request, Tenant};
+use crate::catalog::{GLUE_CATALOG, Scope};
 use crate::results::path::{self, Chosen, Described};
 use crate::results::unload::prefix;
-use crate::session::Session;
-use crate::statement::bind::{self, Bound};
-use crate::statement::{Class, describe, submit};
+use crate::session::{DEFAULT_DATABASE, Session};
+use crate::statement::bind::{self, Bound, Row};
+use crate::statement::describe::ReadTable;
+use crate::statement::names::quoted;
+use crate::statement::{Class, describe, names, submit};
 use crate::types::column::schema;
 
 impl Tenant {
@@ -86,20 +90,52 @@ impl Tenant {
         }
     }
 
-    /// Refuses a query that reads what is not to be seen. Athena says which tables it is about: reading SQL for that is for
-    /// those who can be talked around.
+    /// Refuses a query that reads what is not to be seen: the fence. It looks twice.
+    ///
+    /// - Every table that the text names has to be one of the scope's ([`names`]), whatever Athena makes of the query.
+    /// - Every table of Athena's plan, views taken apart, has to be one too; with the values that the query will run with,
+    ///   each row of them. The plan is the optimised one, though, and what it leaves out may be read all the same in a moment.
+    ///   So a table that is named and not in the plan, which may be a view, is asked about by itself, without the filters.
+    ///
+    /// What is not covered: a view that folds away a table of its own. Whoever made the view has decided that.
     pub(super) async fn check_scope(&self, request: &Request<'_>, class: Class) -> Result<(), GatewayError> {
         let Some(scope) = &self.limits.scope else { return Ok(()) };
         let sql = request.sql;
         if class != Class::Query {
             return Err(GatewayError::OnlyQueries);
         }
-        let (_, lines) = self.plan(request, describe::explain_io(&bind::without_values(sql)), sql).await?;
-        let tables = describe::tables(&lines).map_err(|why| GatewayError::Unscoped(why.to_string()))?;
-        match tables.iter().find(|table| !scope.has(&table.catalog, &table.schema)) {
-            Some(table) => Err(GatewayError::OutOfScope(format!("{}.{}", table.catalog, table.schema))),
-            None => Ok(()),
+        if sql.len() > submit::MAX_STATEMENT_BYTES {
+            return Err(GatewayError::TooLong(sql.len()));
         }
+        let named = names::tables(sql).map_err(|why| GatewayError::Unscoped(why.to_string()))?;
+        let mut unseen: BTreeSet<ReadTable> = named.into_iter().map(|name| located(request.session, name)).collect();
+        within(scope, &unseen)?;
+        let rows: BTreeSet<&Row> = request.rows.iter().collect();
+        let texts: Vec<String> = match rows.is_empty() {
+            true => vec![bind::without_values(sql)],
+            false => rows.into_iter().map(|values| bind::written_out(sql, values)).collect(),
+        };
+        for text in texts {
+            let read = self.read_tables(request, &text).await?;
+            within(scope, &read)?;
+            unseen.retain(|table| !read.contains(table));
+        }
+        for table in unseen {
+            let ReadTable { catalog, schema, table: name } = &table;
+            let alone = [catalog, schema, name].map(|part| quoted(part)).join(".");
+            let read = self.read_tables(request, &format!("SELECT * FROM {alone}")).await?;
+            if read.is_empty() {
+                return Err(GatewayError::Unscoped(format!("{schema}.{name} is not in the plan")));
+            }
+            within(scope, &read)?;
+        }
+        Ok(())
+    }
+
+    /// The tables that Athena would read for a query without parameters.
+    async fn read_tables(&self, request: &Request<'_>, sql: &str) -> Result<BTreeSet<ReadTable>, GatewayError> {
+        let (_, lines) = self.plan(request, describe::explain_io(sql), sql).await?;
+        describe::tables(&lines).map_err(|why| GatewayError::Unscoped(why.to_string()))
     }
 
     /// The lines that an EXPLAIN of a query answers with.
@@ -124,5 +160,21 @@ impl Tenant {
             }
         }
         Ok((finished, lines))
+    }
+}
+
+/// Where a name leads to from a session.
+fn located(session: &Session, mut name: names::Name) -> ReadTable {
+    let or = |known: &Option<String>, default: &str| known.as_deref().unwrap_or(default).to_lowercase();
+    let table = name.pop().unwrap_or_default();
+    let schema = name.pop().unwrap_or_else(|| or(&session.database, DEFAULT_DATABASE));
+    let catalog = name.pop().unwrap_or_else(|| or(&session.catalog, GLUE_CATALOG));
+    ReadTable { catalog, schema, table }
+}
+
+fn within(scope: &Scope, tables: &BTreeSet<ReadTable>) -> Result<(), GatewayError> {
+    match tables.iter().find(|table| !scope.has(&table.catalog, &table.schema)) {
+        Some(table) => Err(GatewayError::OutOfScope(format!("{}.{}", table.catalog, table.schema))),
+        None => Ok(()),
     }
 }

@@ -81,6 +81,11 @@ pub fn with_types<'a>(sql: &str, types: impl IntoIterator<Item = Option<&'a str>
     with_values(sql, value)
 }
 
+/// A text with values in place of its parameters; NULL where one is missing.
+pub fn written_out(sql: &str, values: &[Value]) -> String {
+    with_values(sql, |i, _| Some(values.get(i).map_or("NULL", |value| value.literal.as_str())))
+}
+
 /// A text with literals in the place of those parameters that have some. Brackets and blanks keep each one a thing of its own:
 /// behind a minus, `-1` would begin a comment.
 fn with_values<'a>(sql: &str, value: impl Fn(usize, Placeholder) -> Option<&'a str>) -> String {

@@ -1,6 +1,8 @@
 //! The schema of a query before it runs, from `EXPLAIN (TYPE LOGICAL, FORMAT JSON)`, which Athena does not charge for
 //! (athena-behaviour, section 2).
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::types::AthenaType;
@@ -22,22 +24,28 @@ pub fn explain_io(sql: &str) -> String {
     format!("{IO_PREFIX}{sql}")
 }
 
-/// A table that a query reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A table that a query reads, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReadTable {
     pub catalog: String,
     pub schema: String,
+    pub table: String,
 }
 
-/// The tables of an [`explain_io`]'s answer. What cannot be read is an error: none would mean that all is well.
-pub fn tables(lines: &str) -> Result<Vec<ReadTable>, PlanUnreadable> {
+/// The tables of an [`explain_io`]'s answer. What cannot be read is an error: none would mean that all is well. So is a
+/// plan that writes.
+///
+/// The plan is the optimised one: tables whose rows cannot matter are not in it ([`super::names`]).
+pub fn tables(lines: &str) -> Result<BTreeSet<ReadTable>, PlanUnreadable> {
     let plan: Value = serde_json::from_str(lines).map_err(|error| PlanUnreadable::NotJson(error.to_string()))?;
+    if !plan["outputTable"].is_null() {
+        return Err(PlanUnreadable::Writes);
+    }
     let infos = plan["inputTableColumnInfos"].as_array().ok_or(PlanUnreadable::NoTables)?;
     let table = |info: &Value| {
-        let (catalog, schema) = (&info["table"]["catalog"], &info["table"]["schemaTable"]["schema"]);
-        let table = catalog.as_str().zip(schema.as_str());
-        let table = table.map(|(catalog, schema)| ReadTable { catalog: catalog.to_owned(), schema: schema.to_owned() });
-        table.ok_or(PlanUnreadable::NoTables)
+        let text = |value: &Value| value.as_str().map(str::to_lowercase).ok_or(PlanUnreadable::NoTables);
+        let (catalog, name) = (&info["table"]["catalog"], &info["table"]["schemaTable"]);
+        Ok(ReadTable { catalog: text(catalog)?, schema: text(&name["schema"])?, table: text(&name["table"])? })
     };
     infos.iter().map(table).collect()
 }
@@ -72,6 +80,8 @@ pub enum PlanUnreadable {
     NotJson(String),
     #[error("the plan does not name its tables")]
     NoTables,
+    #[error("the plan writes")]
+    Writes,
     #[error("the plan has no Output node with columns")]
     NoOutput,
     #[error("the plan names {names} columns and gives {types} types")]
@@ -139,10 +149,14 @@ mod tests {
     fn tables_are_named_or_the_plan_is_unreadable() {
         let info = r#"{"table": {"catalog": "awsdatacatalog", "schemaTable": {"schema": "tpch", "table": "nation"}}}"#;
         let read = tables(&format!(r#"{{"inputTableColumnInfos": [{info}], "estimate": {{}}}}"#)).expect("readable");
-        assert_eq!(read, [ReadTable { catalog: "awsdatacatalog".into(), schema: "tpch".into() }]);
+        let nation = ReadTable { catalog: "awsdatacatalog".into(), schema: "tpch".into(), table: "nation".into() };
+        assert_eq!(read, [nation].into());
         for unreadable in ["", "{}", r#"{"inputTableColumnInfos": [{}]}"#, r#"{"inputTableColumnInfos": 1}"#] {
             assert!(tables(unreadable).is_err(), "{unreadable}");
         }
+        let writes =
+            format!(r#"{{"inputTableColumnInfos": [{info}], "outputTable": {{"catalog": "awsdatacatalog"}}}}"#);
+        assert_eq!(tables(&writes), Err(PlanUnreadable::Writes));
     }
 
     #[test]
