@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::aws::options::{RoleOptions, SESSION_NAME, is_role_name};
+use crate::policy::session as session_policy;
 use crate::signin::Principal;
 
 /// The rules in their order.
@@ -69,7 +70,15 @@ impl Rule {
             source_identity: tells.then_some(name),
             external_id: None,
             duration: None,
+            session_policy: self.session_policy(),
         })
+    }
+
+    /// What the role's session is bound to where the rule names catalogs or schemas: Athena itself then finds no other
+    /// tables for it.
+    pub fn session_policy(&self) -> Option<String> {
+        let partition = self.role_arn.as_deref()?.split(':').nth(1).unwrap_or("aws");
+        session_policy::document(partition, &self.catalogs, &self.schemas)
     }
 }
 

@@ -3,6 +3,8 @@
 //!
 //! [`NEEDS`] is the one table; a test holds every feature against the policy, and against the policy without each action.
 
+pub mod session;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -60,6 +60,8 @@ pub struct RoleOptions {
     pub external_id: Option<SecretString>,
     /// How long its credentials live; STS's own choice unless told otherwise.
     pub duration: Option<Duration>,
+    /// What the session may do of all that the role may, as an IAM policy document.
+    pub session_policy: Option<String>,
 }
 
 impl Default for AwsOptions {

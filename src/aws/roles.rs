@@ -61,7 +61,7 @@ impl AssumedRole {
     }
 
     async fn assume(&self, now: SystemTime) -> Result<Known, AwsError> {
-        let RoleOptions { arn, session_name, source_identity, external_id, duration } = &self.role;
+        let RoleOptions { arn, session_name, source_identity, external_id, duration, session_policy } = &self.role;
         let answer = self
             .sts
             .assume_role()
@@ -70,6 +70,7 @@ impl AssumedRole {
             .set_source_identity(source_identity.clone())
             .set_external_id(external_id.as_ref().map(|id| id.expose_secret().to_owned()))
             .set_duration_seconds(duration.map(|duration| duration.as_secs() as i32))
+            .set_policy(session_policy.clone())
             .send()
             .await
             .map_err(|error| AwsError::new("sts:AssumeRole", error))?;

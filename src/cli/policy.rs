@@ -2,12 +2,13 @@
 
 use std::io::Write as _;
 
+use anyhow::Context as _;
 use comfy_table::{Table, presets};
 
-use crate::policy::{self, Feature, Scope};
+use crate::policy::{self, Feature, Scope, session};
 
 #[derive(clap::Args)]
-#[command(group(clap::ArgGroup::new("what").args(["explain", "trust", "lifecycle_days"])))]
+#[command(group(clap::ArgGroup::new("what").args(["explain", "trust", "lifecycle_days", "session_policy"])))]
 pub struct Args {
     /// Features in use: metadata, query, unload, ddl, ingest, usage, tags, kms, federated, roles
     #[arg(long, value_name = "FEATURE,…", value_delimiter = ',', default_value = "metadata,query,unload")]
@@ -27,6 +28,9 @@ pub struct Args {
     /// Databases [default: all]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     database: Vec<String>,
+    /// Data catalogs, for --session-policy [default: AwsDataCatalog]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', requires = "session_policy")]
+    catalog: Vec<String>,
     /// Where data is, s3://bucket/prefix/ [default: everywhere]
     #[arg(long, value_name = "S3_URI,…", value_delimiter = ',')]
     data: Vec<String>,
@@ -51,6 +55,9 @@ pub struct Args {
     /// External id that the trust policy asks for
     #[arg(long, value_name = "TEXT", requires = "trust")]
     external_id: Option<String>,
+    /// Print the session policy that a rule with these catalogs and databases (schemas) gives its role, instead of the policy
+    #[arg(long)]
+    session_policy: bool,
     /// Print the lifecycle rule that removes results after so many days, instead of the policy
     #[arg(long, value_name = "DAYS", requires = "output")]
     lifecycle_days: Option<u32>,
@@ -61,6 +68,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         format!("{:#}\n", policy::trust(&args.trust, args.external_id.as_deref()))
     } else if let (Some(days), Some(output)) = (args.lifecycle_days, &args.output) {
         format!("{:#}\n", policy::lifecycle(output, days))
+    } else if args.session_policy {
+        session_policy(&args)?
     } else if args.explain {
         explained(&args.features)
     } else {
@@ -68,6 +77,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(())
+}
+
+/// As it is sent to STS, which counts its characters.
+fn session_policy(args: &Args) -> anyhow::Result<String> {
+    let document = session::document(&args.partition, &args.catalog, &args.database);
+    let document = document.context("a rule without catalogs and schemas has none: give --database or --catalog")?;
+    match session::fault(&document) {
+        Some(why) => anyhow::bail!(why),
+        None => Ok(format!("{document}\n")),
+    }
 }
 
 fn scope(args: &Args) -> Scope {

@@ -160,6 +160,7 @@ fn roles(reader: &mut Reader<'_>) -> Vec<RoleOptions> {
             source_identity: reader.text("role-source-identity").filter(|_| at == 0),
             external_id: reader.secret("role-external-id").filter(|_| at == last),
             duration,
+            session_policy: None,
         });
     }
     roles

@@ -3,6 +3,7 @@
 use super::options::nearest;
 use crate::access::{Rule, Rules};
 use crate::aws::options::role_fault;
+use crate::policy::session;
 
 pub const KEYS: [&str; 14] = [
     "principal",
@@ -46,6 +47,15 @@ pub fn read(tables: &[toml::Table]) -> (Rules, Vec<String>) {
         if rule.source_identity.is_some() && rule.role_arn.is_none() {
             fault("source-identity needs role-arn".to_owned());
         }
+        if let Some(why) = rule.session_policy().as_deref().and_then(session::fault) {
+            fault(why);
+        }
+        for name in rule.catalogs.iter().chain(&rule.schemas) {
+            let beginning = name.strip_suffix('*').unwrap_or(name);
+            if name.is_empty() || beginning.contains(['*', '?']) || beginning.contains("${") {
+                fault(format!("{name:?} is neither a name nor the beginning of one with a * behind it"));
+            }
+        }
         if rule.concurrency == Some(0) {
             fault("concurrency 0 would refuse every statement: deny = true says so".to_owned());
         }
@@ -73,10 +83,20 @@ mod tests {
     }
 
     #[test]
+    fn a_session_policy_that_sts_would_not_take_is_a_fault() {
+        let names: Vec<String> = (0..40).map(|n| format!("\"database_{n}\"")).collect();
+        let rule = format!("[[rules]]\ngroup = \"g\"\nschemas = [{}]\n", names.join(", "));
+        assert_eq!(faults(&rule), Vec::<String>::new());
+        let with_role = format!("{rule}role-arn = \"arn:aws:iam::111122223333:role/analyst\"\n");
+        assert!(faults(&with_role).join("").contains("rule 1: the session policy of its role would have"));
+    }
+
+    #[test]
     fn faults_are_all_named() {
         let faults = faults(
             "[[rules]]\nprincipals = \"ann\"\n[[rules]]\nprincipal = \"a\"\ngroup = \"b\"\nrole-arn = \"admin\"\n\
-             [[rules]]\ngroup = \"x\"\nconcurrency = 0\nsource-identity = true\n[[rules]]\ngroup = 1\n",
+             [[rules]]\ngroup = \"x\"\nconcurrency = 0\nsource-identity = true\n[[rules]]\ngroup = 1\n\
+             [[rules]]\ngroup = \"y\"\nschemas = [\"a*b\"]\n",
         );
         let said = faults.join("\n");
         for part in [
@@ -87,6 +107,7 @@ mod tests {
             "rule 3: concurrency 0",
             "rule 3: source-identity needs",
             "rule 4: ",
+            "rule 5: \"a*b\" is neither",
         ] {
             assert!(said.contains(part), "{part}\n{said}");
         }
