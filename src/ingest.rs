@@ -2,7 +2,7 @@
 //!
 //! The stream is written to one Parquet file in the staging directory, under a prefix that any gateway removes when its
 //! time is over; a table of Glue's is put over it, Athena copies its rows (CREATE TABLE AS or INSERT), and both are removed.
-//! The target is touched only when the whole stream has come.
+//! The target is touched only when the whole stream has come, and one that is replaced is there at every moment.
 //!
 //! | module | says |
 //! | --- | --- |
@@ -11,9 +11,11 @@
 //! | [`upload`] | batches → a Parquet file in S3, in bounded memory |
 //! | [`staged`] | the table over that file, and its end |
 //! | [`statement`] | the statements that copy its rows |
+//! | [`replacement`] | a table with new rows in place of another |
 
 pub mod columns;
 pub mod pieces;
+pub mod replacement;
 pub mod staged;
 pub mod statement;
 pub mod upload;
@@ -40,6 +42,8 @@ pub enum IfExists {
 pub enum IngestFault {
     #[error("column {column:?}: {why}")]
     Column { column: String, why: String },
+    #[error("column {column:?} does not match table {table}: {why}")]
+    Mismatch { table: String, column: String, why: String },
     #[error("the stream has no columns")]
     NoColumns,
     #[error("table {0} exists")]
@@ -48,6 +52,12 @@ pub enum IngestFault {
     Missing(String),
     #[error("{0} is a view: rows go into tables")]
     View(String),
+    #[error(
+        "{table} is {kind}, which is not replaced in one step: take its rows out (DELETE FROM) and append, or drop it first"
+    )]
+    NotReplaced { table: String, kind: &'static str },
+    #[error("{0} is a link to another table: ingest into that one")]
+    Link(String),
     #[error("catalog {0} is not Glue's: rows are ingested into tables of AwsDataCatalog")]
     Catalog(String),
     #[error("no output location is known to stage rows in: give --s3-staging-dir, or one to the workgroup")]
@@ -64,10 +74,13 @@ impl IngestFault {
     pub fn kind(&self) -> crate::error::Kind {
         use crate::error::Kind;
         match self {
-            Self::Column { .. } | Self::NoColumns | Self::View(_) | Self::Batch(_) => Kind::InvalidArgument,
-            Self::Exists(_) => Kind::AlreadyExists,
+            Self::Column { .. } | Self::NoColumns | Self::View(_) | Self::Link(_) | Self::Batch(_) => {
+                Kind::InvalidArgument
+            }
+            // As adbc.h has it for a table whose schema is another one.
+            Self::Exists(_) | Self::Mismatch { .. } => Kind::AlreadyExists,
             Self::Missing(_) => Kind::NotFound,
-            Self::Catalog(_) => Kind::Unimplemented,
+            Self::Catalog(_) | Self::NotReplaced { .. } => Kind::Unimplemented,
             Self::NoStaging => Kind::FailedPrecondition,
         }
     }

@@ -101,6 +101,8 @@ pub enum On {
     OutputObjects,
     /// Below the output location, what the gateway itself wrote.
     OwnObjects,
+    /// Below the output location, the files of tables that Athena made.
+    TableObjects,
     Keys,
     Functions,
     Roles,
@@ -245,6 +247,21 @@ pub const NEEDS: &[Need] = &[
         ],
     },
     Need {
+        sid: "ReplaceTables",
+        features: &[Ingest],
+        on: On::Glue,
+        actions: &[
+            ("glue:UpdateTable", "replace: a table gets new columns and files in one step"),
+            ("glue:BatchDeletePartition", "replace: the partitions that the table had"),
+        ],
+    },
+    Need {
+        sid: "RemoveOwnTables",
+        features: &[Ingest],
+        on: On::TableObjects,
+        actions: &[("s3:DeleteObject", "replace: the files of a table that did not get into its place")],
+    },
+    Need {
         sid: "WriteData",
         features: &[Ddl, Ingest],
         on: On::DataObjects,
@@ -330,6 +347,8 @@ impl Default for Scope {
 
 /// Prefix below the output location of what the gateway itself writes.
 const OWN: &str = crate::results::unload::prefix::FOLDER;
+/// The same of what Athena writes for a CREATE TABLE AS.
+const TABLES: &str = "tables/";
 
 impl Scope {
     fn resources(&self, on: On) -> Vec<String> {
@@ -356,6 +375,7 @@ impl Scope {
             On::OutputBucket => self.buckets(&output),
             On::OutputObjects => self.objects(&output, ""),
             On::OwnObjects => self.objects(&output, OWN),
+            On::TableObjects => self.objects(&output, TABLES),
             On::Keys => or_all(&self.keys),
             On::Functions => or_all(&self.functions),
             On::Roles => or_all(&self.roles),

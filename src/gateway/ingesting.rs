@@ -10,6 +10,7 @@ use super::{GatewayError, Request, Tenant};
 use crate::aws::AwsError;
 use crate::catalog::{self, Table, TableKind};
 use crate::ingest::columns::Stored;
+use crate::ingest::replacement::{Replacement, SwapError};
 use crate::ingest::staged::Staged;
 use crate::ingest::upload::{self, Upload, UploadError};
 use crate::ingest::{IfExists, Ingest, IngestFault, pieces, statement};
@@ -57,12 +58,36 @@ impl Tenant {
         let rows = self.stage(&staged, &stored, batches, share).await?;
         staged.create_table(&stored).await.map_err(GatewayError::aws)?;
         let table = ingest.table.to_lowercase();
-        if found.is_some() && append.is_none() {
-            self.copy(&session, &statement::drop(&table), connection).await?;
+        let create = |table: &str| statement::create(table, &staged.table, &stored);
+        match append {
+            Some(append) => self.copy(&session, &append, connection).await?,
+            None if found.is_some() => {
+                let beside = Replacement::new(&self.clients, &self.gateway.tasks, database, &table);
+                self.copy_beside(&session, &create(beside.table()), beside, connection).await?;
+            }
+            None => self.copy(&session, &create(&table), connection).await?,
         }
-        let copy = append.unwrap_or_else(|| statement::create(&table, &staged.table, &stored));
-        self.copy(&session, &copy, connection).await?;
         Ok(rows)
+    }
+
+    /// Makes a table beside another one, and puts it in its place.
+    async fn copy_beside(
+        &self,
+        session: &Session,
+        create: &str,
+        beside: Replacement,
+        connection: u64,
+    ) -> Result<(), GatewayError> {
+        if let Err(error) = self.copy(session, create, connection).await {
+            if let Some(query) = error.query_id() {
+                beside.failed(query.clone());
+            }
+            return Err(error);
+        }
+        // Whoever goes away now does not leave it half done.
+        let swapped = self.gateway.tasks.spawn(beside.swap()).await;
+        self.forget_catalog();
+        swapped.map_err(|_| GatewayError::Stopping)?.map_err(GatewayError::from)
     }
 
     /// The table that rows are to go into, if there is one and that is how it is to be.
@@ -73,6 +98,11 @@ impl Tenant {
             None if !ingest.create => Err(IngestFault::Missing(name()).into()),
             Some(_) if ingest.if_exists == IfExists::Fail => Err(IngestFault::Exists(name()).into()),
             Some(table) if table.kind == TableKind::View => Err(IngestFault::View(name()).into()),
+            Some(table) if ingest.if_exists == IfExists::Replace => match table.kind {
+                TableKind::Iceberg => Err(IngestFault::NotReplaced { table: name(), kind: "an Iceberg table" }.into()),
+                TableKind::Governed => Err(IngestFault::NotReplaced { table: name(), kind: "a governed table" }.into()),
+                TableKind::External | TableKind::View => Ok(Some(table)),
+            },
             found => Ok(found),
         }
     }
@@ -145,6 +175,15 @@ impl From<UploadError> for GatewayError {
         match error {
             UploadError::Aws(error) => Self::aws(error),
             UploadError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<SwapError> for GatewayError {
+    fn from(error: SwapError) -> Self {
+        match error {
+            SwapError::Aws(error) => Self::aws(error),
+            SwapError::Fault(fault) => fault.into(),
         }
     }
 }

@@ -3,12 +3,8 @@
 use super::IngestFault;
 use super::columns::Stored;
 use crate::catalog::Table;
+use crate::statement::names::quoted;
 use crate::types::AthenaType;
-
-/// A name in a query.
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
 
 /// Makes a table of all staged rows.
 pub fn create(table: &str, staged: &str, stored: &Stored) -> String {
@@ -17,25 +13,20 @@ pub fn create(table: &str, staged: &str, stored: &Stored) -> String {
     format!("CREATE TABLE {table} WITH (format = 'PARQUET') AS SELECT {columns} FROM {staged}")
 }
 
-/// Removes a table. DDL is Hive's, whose quotes are others.
-pub fn drop(table: &str) -> String {
-    format!("DROP TABLE IF EXISTS `{}`", table.replace('`', ""))
-}
-
 /// Appends all staged rows to a table that there is, by the columns' names. Columns that only the table has are NULL.
 pub fn append(table: &Table, staged: &str, stored: &Stored) -> Result<String, IngestFault> {
     let (mut names, mut values) = (Vec::new(), Vec::new());
     for (name, data_type) in &stored.columns {
         let column = table.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
-        let column =
-            column.ok_or_else(|| IngestFault::column(name, format!("table {} has no such column", table.name)))?;
+        let mismatch = |why: String| IngestFault::Mismatch { table: table.name.clone(), column: name.clone(), why };
+        let column = column.ok_or_else(|| mismatch("it has no such column".to_owned()))?;
         let value = quoted(name);
         values.push(match fit(data_type, &column.data_type) {
             Fit::Same => value,
             Fit::Cast => format!("CAST({value} AS {})", column.data_type),
             Fit::Not => {
                 let why = format!("{data_type} cannot be put into {} without loss", column.data_type);
-                return Err(IngestFault::column(name, why));
+                return Err(mismatch(why));
             }
         });
         names.push(quoted(&column.name));
@@ -96,8 +87,17 @@ mod tests {
             text.as_deref(),
             Ok("INSERT INTO \"t\" (\"b\", \"a\") SELECT CAST(\"b\" AS bigint), \"a\" FROM \"s\"")
         );
-        assert!(append(&table(&[("a", "string")]), "s", &stored).is_err(), "no column b");
-        assert!(append(&table(&[("a", "string"), ("b", "string")]), "s", &stored).is_err(), "a number is no text");
+        for (columns, why) in [
+            (&[("a", "string")][..], "column \"b\" does not match table t: it has no such column"),
+            (
+                &[("a", "string"), ("b", "string")],
+                "column \"b\" does not match table t: integer cannot be put into varchar",
+            ),
+        ] {
+            let fault = append(&table(columns), "s", &stored).expect_err("it does not fit");
+            assert_eq!(fault.kind(), crate::error::Kind::AlreadyExists);
+            assert!(fault.to_string().starts_with(why), "{fault}");
+        }
         for (from, to, expected) in [
             ("decimal(10,2)", "decimal(12,4)", Fit::Cast),
             ("decimal(10,2)", "decimal(12,1)", Fit::Not),
