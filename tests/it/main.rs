@@ -13,6 +13,7 @@ mod policy;
 mod prepared;
 mod protocol;
 mod readers;
+mod replace;
 mod results;
 mod scheduling;
 mod server;
