@@ -17,7 +17,7 @@ use crate::types::literal::sql_type::{spelled, sql_type};
 use crate::types::literal::{LiteralFault, Typing, literal};
 
 /// The value of one parameter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Value {
     /// As SQL.
     pub literal: String,
