@@ -28,7 +28,7 @@ use secrecy::SecretSlice;
 use crate::access::Rules;
 use crate::aws::AwsOptions;
 use crate::aws::options::Endpoints;
-use crate::flight::TlsOptions;
+use crate::flight::{ConnectionOptions, TlsOptions};
 use crate::gateway::Settings;
 use crate::session::Session;
 use crate::signin::SignInOptions;
@@ -60,6 +60,7 @@ pub struct Config {
     pub tls: Option<TlsOptions>,
     pub sign_in: SignInOptions,
     pub rules: Rules,
+    pub connections: ConnectionOptions,
     /// What whoever started it has to be told loudly.
     pub warnings: Vec<String>,
 }

@@ -4,7 +4,10 @@
 //! | --- | --- |
 //! | [`service`] | each RPC, and where it goes |
 //! | [`command`] | descriptors, tickets and actions → commands; what is not one is refused |
-//! | [`connection`], [`tls`] | connections, encrypted or not |
+//! | [`listener`], [`tls`] | connections are taken, encrypted or not, and end |
+//! | [`connections`] | which there are, and which goes when there is no room |
+//! | [`connection`] | its bytes |
+//! | [`calls`] | what makes a connection busy, and how long a request may take to come |
 //! | [`callers`] | who calls, and the server that each principal has |
 //! | [`handshake`] | the first call of clients with a user name: a bearer token |
 //! | [`statement`], [`prepared`], [`update`], [`poll`], [`cancel`] | statements |
@@ -19,13 +22,16 @@
 //! | [`status`] | errors → gRPC codes |
 
 mod callers;
+mod calls;
 mod cancel;
 mod command;
 mod connection;
+mod connections;
 mod do_get;
 mod encode;
 mod handshake;
 mod ingest;
+mod listener;
 mod metadata;
 mod options;
 mod parameters;
@@ -47,15 +53,15 @@ use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
-use tower::util::MapResponseLayer;
+use tonic::service::Routes;
 
 use crate::access::Rules;
 use crate::gateway::Tenant;
 use crate::signin::SignInOptions;
 use callers::Callers;
+pub use listener::ConnectionOptions;
+use listener::Listener;
 use service::Rpcs;
 pub use ticket::Keys;
 pub use tls::TlsOptions;
@@ -72,10 +78,6 @@ mod messages {
 
 /// Largest message taken from a client: a statement has at most 256 KiB, a batch of parameters a few MiB.
 const MAX_REQUEST_BYTES: usize = 16 << 20;
-/// Largest list of request headers. Clients turn unknown connection options into headers.
-const MAX_HEADER_BYTES: u32 = 64 << 10;
-/// Load balancers cut connections that are silent for minutes.
-const KEEPALIVE: Duration = Duration::from_secs(60);
 /// How long answers under way may take when all that they are about has ended.
 const LAST_ANSWERS: Duration = Duration::from_millis(700);
 
@@ -83,7 +85,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(700);
 pub struct Listening {
     pub address: SocketAddr,
     has_tls: bool,
-    served: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
+    served: tokio::task::JoinHandle<()>,
 }
 
 /// How a gateway is served.
@@ -94,6 +96,7 @@ pub struct Serving {
     pub rules: Rules,
     /// How long statements and streams under way may go on after the stop.
     pub grace: Duration,
+    pub connections: ConnectionOptions,
 }
 
 /// Answers Flight calls on a bound socket until the token is cancelled. Then no statement begins any more, those under way and
@@ -106,7 +109,7 @@ pub fn serve(
     stop: CancellationToken,
 ) -> std::io::Result<Listening> {
     let address = listener.local_addr()?;
-    let Serving { tls, sign_in, rules, grace } = serving;
+    let Serving { tls, sign_in, rules, grace, connections } = serving;
     let has_tls = tls.is_some();
     let gateway = Arc::clone(&tenant.gateway);
     let callers = Arc::new(Callers::new(tenant, keys, sign_in, rules));
@@ -114,16 +117,10 @@ pub fn serve(
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(usize::MAX);
     let served = tokio::spawn(async move {
+        let tls = tls.map(TlsOptions::watched);
+        let server = Listener { tls, routes: Routes::new(service), options: connections };
         // Connections are taken until all has ended: a client whose statement has run may come for its rows by another one.
         let closing = CancellationToken::new();
-        let incoming = ReceiverStream::new(tls::connections(listener, tls, closing.clone()));
-        let closed = closing.clone();
-        let server = Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE))
-            .http2_max_header_list_size(MAX_HEADER_BYTES)
-            .layer(MapResponseLayer::new(|response| do_get::with_messages(status::of_undecodable(response))))
-            .add_service(service)
-            .serve_with_incoming_shutdown(incoming, async move { closed.cancelled().await });
         let deadline = async {
             stop.cancelled().await;
             gateway.drain(grace).await;
@@ -132,11 +129,8 @@ pub fn serve(
             tokio::time::sleep(LAST_ANSWERS).await;
         };
         tokio::select! {
-            result = server => {
-                gateway.stop().await;
-                result
-            }
-            () = deadline => Ok(()),
+            () = server.serve(listener, closing.clone()) => gateway.stop().await,
+            () = deadline => {}
         }
     });
     Ok(Listening { address, has_tls, served })
@@ -150,10 +144,8 @@ impl Listening {
 
     /// Waits until the gateway has stopped.
     pub async fn stopped(self) {
-        match self.served.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "Flight server failed"),
-            Err(error) => tracing::error!(%error, "Flight server panicked"),
+        if let Err(error) = self.served.await {
+            tracing::error!(%error, "Flight server panicked");
         }
     }
 }

@@ -15,7 +15,8 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::start(false);
     let config = args.options.config()?;
-    for warning in &config.warnings {
+    let too_few_files = config.connections.raise_file_limit();
+    for warning in config.warnings.iter().chain(&too_few_files) {
         eprintln!("athena-flight: {warning}");
         tracing::warn!("{warning}");
     }

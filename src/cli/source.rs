@@ -38,6 +38,7 @@ pub async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<Ru
         sign_in: config.sign_in.clone(),
         rules: config.rules.clone(),
         grace: config.shutdown_grace,
+        connections: config.connections.clone(),
     };
     // Where callers bring their own keys, the gateway can do without.
     let must_be_ready = config.source == Source::Aws && !config.sign_in.aws_keys;

@@ -10,7 +10,7 @@ use super::{Config, DEFAULT_DEMO_SCALE, DEFAULT_LISTEN, Faults, Given, Source, r
 use crate::access::Rules;
 use crate::aws::AwsOptions;
 use crate::aws::options::{AccessKeys, Endpoints, RoleOptions, SESSION_NAME, is_role_name, role_fault};
-use crate::flight::TlsOptions;
+use crate::flight::{ConnectionOptions, TlsOptions};
 use crate::gateway::Settings;
 use crate::session::{Encryption, Protection, Session};
 use crate::signin::SignInOptions;
@@ -22,6 +22,8 @@ const LEAST_KEY_BYTES: usize = 32;
 const LEAST_MEMORY: usize = 16 << 20;
 /// Longest time that an option can be, in seconds: a year.
 const YEAR: u64 = 366 * 24 * 3600;
+/// Most connections that can be asked for.
+const MAX_CONNECTIONS: usize = 1_000_000;
 /// A working day: few clients sign in again by themselves.
 const BEARER_TTL: Duration = Duration::from_secs(8 * 3600);
 /// As long as container platforms wait between SIGTERM and SIGKILL.
@@ -41,12 +43,26 @@ pub fn check(given: &Given) -> Result<Config, Faults> {
     let tls = tls(reader);
     let sign_in = sign_in(reader, tls.as_ref());
     let rules = rules(reader, given, &sign_in);
+    let connections = connections(reader);
     let mut warnings = Vec::new();
     let listen = listen(reader, tls.is_some(), &sign_in, &mut warnings);
     if !reader.faults.is_empty() {
         return Err(Faults(std::mem::take(&mut reader.faults)));
     }
-    Ok(Config { listen, source, aws, session, settings, shutdown_grace, signing_key, tls, sign_in, rules, warnings })
+    Ok(Config {
+        listen,
+        source,
+        aws,
+        session,
+        settings,
+        shutdown_grace,
+        signing_key,
+        tls,
+        sign_in,
+        rules,
+        connections,
+        warnings,
+    })
 }
 
 fn source(reader: &mut Reader<'_>) -> Source {
@@ -297,6 +313,25 @@ fn tls(reader: &mut Reader<'_>) -> Option<TlsOptions> {
         reader.fault(fault);
     }
     options
+}
+
+fn connections(reader: &mut Reader<'_>) -> ConnectionOptions {
+    let defaults = ConnectionOptions::default();
+    let (max, max_per_peer) = (
+        reader.number("max-connections", 1, MAX_CONNECTIONS),
+        reader.number("max-connections-per-peer", 1, MAX_CONNECTIONS),
+    );
+    if let (Some(max), Some(per_peer)) = (max, max_per_peer)
+        && per_peer > max
+    {
+        reader.fault(format!("--max-connections-per-peer {per_peer} is more than --max-connections {max}"));
+    }
+    ConnectionOptions {
+        max,
+        max_per_peer,
+        handshake_timeout: reader.seconds("handshake-timeout", 1, 600).unwrap_or(defaults.handshake_timeout),
+        idle_timeout: reader.seconds("idle-timeout", 1, YEAR).unwrap_or(defaults.idle_timeout),
+    }
 }
 
 fn sign_in(reader: &mut Reader<'_>, tls: Option<&TlsOptions>) -> SignInOptions {

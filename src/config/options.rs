@@ -136,6 +136,35 @@ pub static OPTIONS: &[ConfigOption] = &[
         "file with the key that tickets, prepared statements, sessions and bearer tokens are made with, at least 32 bytes: \
          gateways with the same one take each other's",
     ),
+    option(
+        Server,
+        "max-connections",
+        Number,
+        "10000, or as many as the limit on open files leaves room for",
+        "most connections at once; at the limit, the one that has been idle for longest makes room for a new one",
+    ),
+    option(
+        Server,
+        "max-connections-per-peer",
+        Number,
+        "half of max-connections",
+        "most connections at once from one address (IPv6: one /64 network); raise it where all clients come through one \
+         proxy",
+    ),
+    option(
+        Server,
+        "handshake-timeout",
+        Seconds,
+        "10",
+        "how long a new connection may take for its TLS handshake and the beginning of HTTP/2 together",
+    ),
+    option(
+        Server,
+        "idle-timeout",
+        Seconds,
+        "1800",
+        "how long a connection may go without a call, and a stream of rows from a client may pause",
+    ),
     option(Server, "read-only", Switch, "false", "refuse every statement that may do more than read"),
     option(
         Statements,

@@ -95,10 +95,12 @@ impl Callers {
 
     async fn principal(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<Option<Principal>, Status> {
         let secret = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(SecretString::from);
+        let peer = extensions.get::<Peer>();
         let credentials = Credentials {
             authorization: secret(handshake::HEADER),
             aws_session_token: secret(AWS_SESSION_TOKEN),
-            certificate: extensions.get::<Peer>().and_then(|peer| peer.owner.clone()),
+            certificate: peer.and_then(|peer| peer.owner.clone()),
+            address: peer.map(|peer| peer.address.ip()),
         };
         self.sign_in.principal(&credentials).await.map_err(|refusal| status::of_refusal(&refusal))
     }

@@ -1,4 +1,5 @@
-//! A client's connection, encrypted or not, whose small writes are put together.
+//! A client's connection, encrypted or not, whose small writes are put together. It says when HTTP/2 has begun, and ends
+//! when it has to make room.
 //!
 //! HTTP/2 writes and flushes each frame by itself, and many clients take frames of 16 KiB at most: a large result would
 //! be tens of thousands of system calls, each of which wakes the client. So frames wait here until there are enough of
@@ -15,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::connections::Slot;
 use crate::signin::Principal;
 
 /// Bytes that are sent at once.
@@ -29,7 +31,21 @@ pub struct Connection {
     owner: Option<Principal>,
     address: SocketAddr,
     unsent: Unsent,
+    preface: Preface,
+    slot: Slot,
 }
+
+/// What is left to come before HTTP/2 has begun: 24 bytes that are always the same, and a SETTINGS frame, whose length its
+/// first three bytes say.
+#[derive(Default)]
+struct Preface {
+    seen: usize,
+    settings: [u8; 3],
+    is_over: bool,
+}
+
+const MAGIC_BYTES: usize = 24;
+const FRAME_HEADER_BYTES: usize = 9;
 
 /// What bytes go through.
 enum Transport {
@@ -46,20 +62,44 @@ struct Unsent {
     is_flush_due: bool,
 }
 
-/// What calls know of the connection they came by: whom its client certificate names.
+/// What calls know of the connection they came by: where it comes from, and whom its client certificate names.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    pub owner: Option<Principal>,
     pub address: SocketAddr,
+    pub owner: Option<Principal>,
 }
 
 impl Connection {
-    pub fn plain(stream: TcpStream, address: SocketAddr) -> Self {
-        Self { transport: Transport::Plain(stream), owner: None, address, unsent: Unsent::default() }
+    pub fn plain(stream: TcpStream, address: SocketAddr, slot: Slot) -> Self {
+        Self::new(Transport::Plain(stream), address, None, slot)
     }
 
-    pub fn encrypted(stream: TlsStream<TcpStream>, owner: Option<Principal>, address: SocketAddr) -> Self {
-        Self { transport: Transport::Tls(Box::new(stream)), owner, address, unsent: Unsent::default() }
+    pub fn encrypted(stream: TlsStream<TcpStream>, address: SocketAddr, owner: Option<Principal>, slot: Slot) -> Self {
+        Self::new(Transport::Tls(Box::new(stream)), address, owner, slot)
+    }
+
+    fn new(transport: Transport, address: SocketAddr, owner: Option<Principal>, slot: Slot) -> Self {
+        Self { transport, owner, address, unsent: Unsent::default(), preface: Preface::default(), slot }
+    }
+
+    /// Whether it may go on; if so, the task is woken when it has to end.
+    fn may_go_on(&self, context: &Context<'_>) -> io::Result<()> {
+        if self.slot.must_close(context.waker()) { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
+}
+
+impl Preface {
+    /// Looks at the next bytes; says whether it is over with them.
+    fn ends_with(&mut self, bytes: &[u8]) -> bool {
+        for (at, byte) in (self.seen..MAGIC_BYTES + self.settings.len()).zip(bytes) {
+            if let Some(place) = at.checked_sub(MAGIC_BYTES) {
+                self.settings[place] = *byte;
+            }
+        }
+        self.seen += bytes.len();
+        let length = self.settings.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+        self.is_over = self.seen >= MAGIC_BYTES + FRAME_HEADER_BYTES + length;
+        self.is_over
     }
 }
 
@@ -67,7 +107,7 @@ impl Connected for Connection {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
-        Peer { owner: self.owner.clone(), address: self.address }
+        Peer { address: self.address, owner: self.owner.clone() }
     }
 }
 
@@ -111,14 +151,21 @@ impl Unsent {
 
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { transport, unsent, .. } = self.get_mut();
+        let this = self.get_mut();
+        this.may_go_on(context)?;
+        let Self { transport, unsent, .. } = this;
         // What cannot be sent now does not keep from reading: the socket wakes the task for either.
         if unsent.is_flush_due
             && let Poll::Ready(Err(error)) = unsent.poll_send(transport, context)
         {
             return Poll::Ready(Err(error));
         }
-        each!(transport, stream => stream.poll_read(context, buffer))
+        let before = buffer.filled().len();
+        ready!(each!(transport, stream => stream.poll_read(context, buffer)))?;
+        if !this.preface.is_over && this.preface.ends_with(&buffer.filled()[before..]) {
+            this.slot.is_ready();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -132,7 +179,9 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Self { transport, unsent, .. } = self.get_mut();
+        let this = self.get_mut();
+        this.may_go_on(context)?;
+        let Self { transport, unsent, .. } = this;
         let length: usize = parts.iter().map(|part| part.len()).sum();
         if length >= LARGE || unsent.bytes.len() + length > TOGETHER {
             ready!(unsent.poll_send(transport, context))?;
@@ -165,7 +214,9 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { transport, unsent, .. } = self.get_mut();
+        let this = self.get_mut();
+        this.may_go_on(context)?;
+        let Self { transport, unsent, .. } = this;
         ready!(unsent.poll_send(transport, context))?;
         each!(transport, stream => stream.poll_shutdown(context))
     }
@@ -179,14 +230,18 @@ mod tests {
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+    use tokio_util::sync::CancellationToken;
 
+    use super::super::connections::{Connections, Limits};
     use super::*;
 
     async fn pair() -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
         let (stream, address) = listener.accept().await.expect("a peer");
-        (Connection::plain(stream, address), peer)
+        let connections = Connections::new(Limits { all: 1, per_peer: 1 });
+        let slot = connections.admit(address.ip(), &CancellationToken::new()).expect("room");
+        (Connection::plain(stream, address, slot), peer)
     }
 
     #[tokio::test]
@@ -214,6 +269,39 @@ mod tests {
         }
         connection.shutdown().await.expect("the peer reads");
         assert!(reading.await.expect("no panic") == bytes);
+    }
+
+    #[test]
+    fn http2_has_begun_when_its_settings_are_there() {
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        bytes.extend([0, 0, 12, 4, 0, 0, 0, 0, 0]);
+        bytes.extend([0; 12]);
+        for piece in 1..=bytes.len() {
+            let mut preface = Preface::default();
+            let pieces: Vec<_> = bytes.chunks(piece).map(|piece| preface.ends_with(piece)).collect();
+            assert_eq!(pieces.iter().position(|is_over| *is_over), Some(pieces.len() - 1), "{piece} at a time");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_has_to_go_ends_though_its_peer_does_not_read() {
+        let (mut connection, peer) = pair().await;
+        let watch = connection.slot.watch();
+        let writing = tokio::spawn(async move {
+            let piece = vec![0; TOGETHER];
+            loop {
+                connection.write_all(&piece).await?;
+            }
+            #[allow(unreachable_code, reason = "it says what the block gives")]
+            Ok::<(), io::Error>(())
+        });
+        peer.readable().await.expect("bytes");
+        watch.close();
+        assert_eq!(
+            writing.await.expect("no panic").map_err(|error| error.kind()),
+            Err(io::ErrorKind::ConnectionAborted)
+        );
+        drop(peer);
     }
 
     #[derive(Default)]

@@ -61,7 +61,7 @@ pub fn of_refusal(refusal: &Refusal) -> Status {
     let code = match refusal {
         Refusal::Missing(_) | Refusal::Failed | Refusal::Expired => Code::Unauthenticated,
         Refusal::Denied => Code::PermissionDenied,
-        Refusal::Busy => Code::ResourceExhausted,
+        Refusal::Busy | Refusal::Throttled { .. } => Code::ResourceExhausted,
         Refusal::Unavailable(_) => Code::Unavailable,
     };
     Status::new(code, refusal.to_string())

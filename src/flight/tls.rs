@@ -1,32 +1,19 @@
 //! TLS: connections that are encrypted, and client certificates that sign their owner in. Files are read again when they
 //! change, so a certificate is replaced without a restart.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::RootCertStore;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
-use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 
-use super::connection::Connection;
-use crate::signin::certificate;
 use crate::signin::watched::Watched;
 
 /// What HTTP/2 is called when protocols are agreed on.
 const HTTP2: &[u8] = b"h2";
-/// How long a client may take to agree on keys, and how many do so at once.
-const PATIENCE: Duration = Duration::from_secs(10);
-const HANDSHAKES: usize = 256;
-/// Connections that wait to be taken.
-const WAITING: usize = 64;
 
 /// Where certificate and keys are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +57,12 @@ impl TlsOptions {
         Ok(config)
     }
 
+    /// What the files say, also after they have changed.
+    pub fn watched(self) -> Watched<ServerConfig> {
+        let files = self.files();
+        Watched::new(files, move || self.server_config())
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         [&self.cert, &self.key].into_iter().chain(&self.client_ca).cloned().collect()
     }
@@ -80,55 +73,4 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let certificates = CertificateDer::pem_file_iter(path).map_err(|error| fault(&error))?;
     let certificates: Vec<_> = certificates.collect::<Result<_, _>>().map_err(|error| fault(&error))?;
     if certificates.is_empty() { Err(fault(&"there is none in it")) } else { Ok(certificates) }
-}
-
-/// The connections that come to a socket, until the token is cancelled.
-pub fn connections(
-    listener: TcpListener,
-    options: Option<TlsOptions>,
-    stop: CancellationToken,
-) -> mpsc::Receiver<io::Result<Connection>> {
-    let (sender, receiver) = mpsc::channel(WAITING);
-    tokio::spawn(async move {
-        let tls = options.map(|options| {
-            let files = options.files();
-            Arc::new(Watched::new(files, move || options.server_config()))
-        });
-        let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = stop.cancelled() => return,
-            };
-            let Ok((stream, address)) = accepted else {
-                // Too many open files, and the like: others have to go first.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            };
-            let _ = stream.set_nodelay(true);
-            let Some(tls) = &tls else {
-                if sender.send(Ok(Connection::plain(stream, address))).await.is_err() {
-                    return;
-                }
-                continue;
-            };
-            let Some(config) = tls.get() else { continue };
-            let Ok(turn) = Arc::clone(&handshakes).try_acquire_owned() else { continue };
-            let sender = sender.clone();
-            tokio::spawn(async move {
-                let _turn = turn;
-                let accept = TlsAcceptor::from(config).accept(stream);
-                match tokio::time::timeout(PATIENCE, accept).await {
-                    Ok(Ok(stream)) => {
-                        let chain = stream.get_ref().1.peer_certificates();
-                        let owner = chain.and_then(|chain| certificate::principal(chain.first()?));
-                        let _ = sender.send(Ok(Connection::encrypted(stream, owner, address))).await;
-                    }
-                    Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-                    Err(_) => tracing::debug!("TLS handshake took too long"),
-                }
-            });
-        }
-    });
-    receiver
 }

@@ -35,18 +35,26 @@ impl AwsKeys {
         Self { clients, owners, key: uuid::Uuid::new_v4().into_bytes() }
     }
 
-    pub async fn principal(&self, keys: AccessKeys) -> Result<Principal, Refusal> {
-        let owner = self.owners.try_get_with(mark(&self.key, of_keys(&keys)), self.ask(&keys)).await;
-        let name = owner.map_err(|error| refusal(&error))?;
-        Ok(Principal { keys: Some(keys), ..Principal::new(name, Vec::new()) })
+    /// Whom a key belonged to a moment ago.
+    pub async fn remembered(&self, keys: &AccessKeys) -> Option<Principal> {
+        let owner = self.owners.get(&mark(&self.key, of_keys(keys))).await?;
+        Some(principal(owner, keys))
     }
 
-    async fn ask(&self, keys: &AccessKeys) -> Result<String, AwsError> {
+    /// Asks STS whose a key is.
+    pub async fn ask(&self, keys: &AccessKeys) -> Result<Principal, Refusal> {
         let sts = self.clients.with_keys(keys).sts;
         let said = sts.get_caller_identity().send().await;
-        let said = said.map_err(|error| AwsError::new("sts:GetCallerIdentity", error))?;
-        Ok(said.arn().unwrap_or_default().to_owned())
+        let said = said.map_err(|error| refusal(&AwsError::new("sts:GetCallerIdentity", error)))?;
+        let owner = said.arn().unwrap_or_default().to_owned();
+        self.owners.insert(mark(&self.key, of_keys(keys)), owner.clone()).await;
+        Ok(principal(owner, keys))
     }
+}
+
+/// When the credentials of a session end is not known to STS's answer: AWS itself refuses what they are used for then.
+fn principal(owner: String, keys: &AccessKeys) -> Principal {
+    Principal { keys: Some(keys.clone()), ..Principal::new(owner, Vec::new()) }
 }
 
 fn refusal(error: &AwsError) -> Refusal {

@@ -1,7 +1,7 @@
 //! The token that Handshake gives: who somebody is, until when, and the AWS key they brought; sealed, so that nobody else can
 //! read or make one, and any gateway with the signing key knows it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -11,6 +11,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::principal::now;
 use super::{Principal, Refusal};
 use crate::aws::options::AccessKeys;
 
@@ -27,6 +28,9 @@ struct Said {
     /// When they signed in with more than such a token, and when this one ends, in seconds since 1970.
     since: u64,
     expires_at: u64,
+    /// When what they signed in with ends, where it does.
+    #[serde(default)]
+    ends_at: Option<u64>,
     keys: Option<SaidKeys>,
 }
 
@@ -63,7 +67,8 @@ impl Bearers {
             name: principal.name.clone(),
             groups: principal.groups.clone(),
             since,
-            expires_at: (now() + self.life.as_secs()).min(self.end(since)),
+            expires_at: (now() + self.life.as_secs()).min(self.end(since, principal.expires_at)),
+            ends_at: principal.expires_at,
             keys,
         };
         // Neither can fail: the message is plain data, and the system has randomness or nothing works at all.
@@ -86,13 +91,20 @@ impl Bearers {
             session_token: keys.session_token.map(SecretString::from),
         });
         let is_late = said.expires_at.saturating_sub(now()) <= self.life.as_secs() / 2;
-        let renews_soon = is_late && said.expires_at < self.end(said.since);
-        Ok(Principal { name: said.name, groups: said.groups, keys, since: Some(said.since), renews_soon })
+        let renews_soon = is_late && said.expires_at < self.end(said.since, said.ends_at);
+        Ok(Principal {
+            name: said.name,
+            groups: said.groups,
+            keys,
+            since: Some(said.since),
+            expires_at: said.ends_at,
+            renews_soon,
+        })
     }
 
-    /// When tokens that follow from one sign-in end.
-    fn end(&self, since: u64) -> u64 {
-        since + LONGEST.max(self.life).as_secs()
+    /// When tokens that follow from one sign-in end: after a day, and with the JWT or certificate that it was made with.
+    fn end(&self, since: u64, with: Option<u64>) -> u64 {
+        (since + LONGEST.max(self.life).as_secs()).min(with.unwrap_or(u64::MAX))
     }
 
     fn open(&self, token: &str) -> Option<Said> {
@@ -108,10 +120,6 @@ impl Bearers {
 pub fn random<const N: usize>() -> Result<[u8; N], Unspecified> {
     let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).map(|()| bytes)
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 #[cfg(test)]
@@ -130,6 +138,27 @@ mod tests {
         assert_eq!(read(&after(24)).err(), Some(Refusal::Expired));
         let late = Bearers::new([7; 32], Duration::from_secs(10_000));
         assert!(late.read(bearers.give(&after(0)).expose_secret()).expect("good").renews_soon);
+    }
+
+    #[test]
+    fn tokens_end_with_what_was_signed_in_with() {
+        let bearers = Bearers::new([7; 32], Duration::from_secs(3600));
+        let read = |principal: &Principal| bearers.read(bearers.give(principal).expose_secret());
+        let ends_in = |seconds: u64| Principal { expires_at: Some(now() + seconds), ..Principal::new("ann", vec![]) };
+        let until =
+            |principal: &Principal| bearers.open(bearers.give(principal).expose_secret()).expect("ours").expires_at;
+        let ann = ends_in(300);
+        assert_eq!(Some(until(&ann)), ann.expires_at);
+        // The token says so itself, and neither it nor any that might follow from it is good for longer.
+        let read_back = read(&ann).expect("good for five minutes");
+        assert_eq!((read_back.expires_at, read_back.renews_soon), (ann.expires_at, false));
+        assert_eq!(Some(until(&read_back)), ann.expires_at);
+        // One that is good for longer than a token is followed by another, which ends with it.
+        let longer = Bearers::new([7; 32], Duration::from_secs(7200));
+        let long = longer.read(bearers.give(&ends_in(5400)).expose_secret()).expect("good for an hour");
+        assert!(long.renews_soon);
+        assert_eq!(Some(longer.open(longer.give(&long).expose_secret()).expect("ours").expires_at), long.expires_at);
+        assert_eq!(read(&ends_in(0)).err(), Some(Refusal::Expired));
     }
 
     #[test]

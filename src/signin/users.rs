@@ -8,16 +8,20 @@ use std::time::Duration;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Principal;
 use super::mark::{Mark, mark};
+use super::turns::Turn;
 use super::watched::Watched;
 
-/// Passwords that were right are not hashed again for a while: some clients send theirs with every call.
-const REMEMBERED: u64 = 1000;
-const REMEMBERED_AGE: Duration = Duration::from_secs(60);
+/// Passwords that were right are not hashed again while they are used: some clients send theirs with every call, and nobody
+/// can keep those out by guessing.
+const REMEMBERED: u64 = 10_000;
+const REMEMBERED_IDLE: Duration = Duration::from_secs(3600);
+const REMEMBERED_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Longest name, in bytes.
 pub const MAX_NAME_BYTES: usize = 256;
 /// Longest password that is hashed, in bytes.
@@ -40,7 +44,9 @@ pub struct Users {
 impl Users {
     pub fn new(path: PathBuf) -> Self {
         let file = Watched::new(vec![path.clone()], move || read(&path));
-        let right = Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_AGE).build();
+        let right =
+            Cache::builder().max_capacity(REMEMBERED).time_to_idle(REMEMBERED_IDLE).time_to_live(REMEMBERED_AGE);
+        let right = right.eviction_policy(EvictionPolicy::lru()).build();
         Self { file, right, key: uuid::Uuid::new_v4().into_bytes() }
     }
 
@@ -52,13 +58,18 @@ impl Users {
         Some(Principal::new(name, user.groups.clone()))
     }
 
-    /// Takes as long for a name that there is not as for one that there is.
-    pub async fn verify(&self, name: &str, password: &SecretString) -> Option<Principal> {
+    /// Takes as long for a name that there is not as for one that there is. The turn ends with the hashing, which goes on
+    /// also where nobody waits for it any more.
+    pub async fn verify(&self, name: &str, password: &SecretString, turn: Turn) -> Option<Principal> {
         let table = self.file.get()?;
         let user = table.get(name);
         let hash = user.map_or_else(|| nobody().to_owned(), |user| user.hash.clone());
         let said = password.clone();
-        let is_right = tokio::task::spawn_blocking(move || is_right(&said, &hash)).await.unwrap_or(false);
+        let check = move || {
+            let _turn = turn;
+            is_right(&said, &hash)
+        };
+        let is_right = tokio::task::spawn_blocking(check).await.unwrap_or(false);
         let user = user.filter(|_| is_right)?;
         self.right.insert(self.mark(name, password, &user.hash), ());
         Some(Principal::new(name, user.groups.clone()))
@@ -132,6 +143,9 @@ pub fn is_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
+    use super::super::turns::{Class, Turns};
     use super::*;
 
     #[tokio::test]
@@ -142,20 +156,22 @@ mod tests {
         let line = |name: &str, password: &str| format!("{name}:a,b:{}\n", hash(&secret(password)).expect("a hash"));
         std::fs::write(&path, format!("# people\n\n{}", line("ann", "right"))).expect("written");
         let users = Users::new(path.clone());
+        let turns = Turns::new(1);
+        let turn = || async { turns.take(Class::New, IpAddr::from([127, 0, 0, 1])).await.expect("a turn") };
         assert!(users.remembered("ann", &secret("right")).is_none());
-        assert_eq!(users.verify("ann", &secret("right")).await.expect("right").groups, ["a", "b"]);
+        assert_eq!(users.verify("ann", &secret("right"), turn().await).await.expect("right").groups, ["a", "b"]);
         assert!(users.remembered("ann", &secret("right")).is_some());
         assert!(users.remembered("ann", &secret("wrong")).is_none());
-        assert!(users.verify("ann", &secret("wrong")).await.is_none());
-        assert!(users.verify("bob", &secret("right")).await.is_none());
+        assert!(users.verify("ann", &secret("wrong"), turn().await).await.is_none());
+        assert!(users.verify("bob", &secret("right"), turn().await).await.is_none());
         std::fs::write(&path, line("ann", "changed it")).expect("written");
         tokio::time::sleep(Duration::from_millis(1100)).await;
         assert!(users.remembered("ann", &secret("right")).is_none());
-        assert!(users.verify("ann", &secret("changed it")).await.is_some());
+        assert!(users.verify("ann", &secret("changed it"), turn().await).await.is_some());
         // A file that cannot be read leaves those of before.
         std::fs::write(&path, "broken").expect("written");
         tokio::time::sleep(Duration::from_millis(1100)).await;
-        assert!(users.verify("ann", &secret("changed it")).await.is_some());
+        assert!(users.verify("ann", &secret("changed it"), turn().await).await.is_some());
     }
 
     #[test]

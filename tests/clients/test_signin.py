@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import re
 import subprocess
 import threading
 import time
@@ -218,10 +219,174 @@ def test_an_identity_provider_may_change_its_keys(start, tmp_path):
                    ATHENA_FLIGHT_JWT_AUDIENCE=AUDIENCE)
     assert adbc(server, **header(provider.token())) == [(1,)]
     provider.keys = {"rsa-2": RSAKey.generate_key(2048)}
-    # Unknown keys make it ask at most every ten seconds.
-    time.sleep(10.5)
     assert adbc(server, **header(provider.token("rsa-2"))) == [(1,)]
     keys.shutdown()
+
+
+def test_a_provider_that_hangs_keeps_nobody_out_whose_key_is_known(start, tmp_path):
+    provider, asked, release = Provider(), threading.Semaphore(0), threading.Event()
+    release.set()
+    requests = []
+
+    class Keys(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            requests.append(self.path)
+            asked.release()
+            release.wait()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(provider.jwks().encode())
+
+        def log_message(self, *_):
+            pass
+
+    keys = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keys)
+    threading.Thread(target=keys.serve_forever, daemon=True).start()
+    server = start("serve", "--demo", "--demo-scale", "0.001", "--listen", "127.0.0.1:0", home=tmp_path,
+                   ATHENA_FLIGHT_JWT_JWKS=f"http://127.0.0.1:{keys.server_port}/jwks", ATHENA_FLIGHT_JWT_ISSUER=ISSUER,
+                   ATHENA_FLIGHT_JWT_AUDIENCE=AUDIENCE)
+    release.clear()
+    outcomes = []
+    first = [threading.Thread(target=lambda: outcomes.append(adbc(server, **header(provider.token())))) for _ in range(10)]
+    for thread in first:
+        thread.start()
+    assert asked.acquire(timeout=60)
+    release.set()
+    for thread in first:
+        thread.join()
+    assert outcomes == [[(1,)]] * 10 and len(requests) == 1, "all share one fetch"
+    release.clear()
+    stranger = RSAKey.generate_key(2048)
+    refused = []
+
+    def unknown():
+        try:
+            adbc(server, **header(provider.token("made-up", key=stranger)))
+        except adbc_driver_manager.Error as error:
+            refused.append(str(error))
+
+    waiting = threading.Thread(target=unknown)
+    waiting.start()
+    assert asked.acquire(timeout=60)
+    for _ in range(3):
+        assert adbc(server, **header(provider.token())) == [(1,)]
+    assert waiting.is_alive(), "its key is still asked for"
+    release.set()
+    waiting.join()
+    assert len(refused) == 1
+    for number in range(12):
+        with pytest.raises(adbc_driver_manager.Error):
+            adbc(server, **header(provider.token(f"made-up {number}", key=stranger)))
+    assert len(requests) < 10, "made-up keys cost the provider little"
+    keys.shutdown()
+
+
+def test_a_bearer_token_ends_with_the_jwt_it_was_given_for(server, provider):
+    ends = int(time.time()) + 3
+    token = provider.token(exp=ends)
+    with fl.connect(server.url) as client:
+        _, value = client.authenticate_basic_token("token", token)
+    given = canary(value.decode().removeprefix("Bearer "))
+    assert run(server, call(given)) == [{"one": 1}]
+    with pytest.raises(fl.FlightUnauthenticatedError, match="expired"):
+        while time.time() < ends + 30:
+            run(server, call(given))
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def guarded(start, server, folder, tmp_path):
+    """A server that nobody has failed at yet."""
+    return start("serve", "--endpoint-url", server.endpoint, "--region", "us-east-1", "--users-file", folder / "users",
+                 "--listen", "127.0.0.1:0", home=tmp_path, ATHENA_FLIGHT_ACCESS_KEY_ID="any",
+                 ATHENA_FLIGHT_SECRET_ACCESS_KEY="any", ATHENA_FLIGHT_S3_STAGING_DIR="s3://athena-flight-results/")
+
+
+def sign_in(server, name, secret):
+    """What came of it: `in`, `wrong`, or `later`."""
+    with fl.connect(server.url) as client:
+        try:
+            client.authenticate_basic_token(name, secret)
+        except fl.FlightUnauthenticatedError as error:
+            assert "sign-in failed" in str(error)
+            return "wrong"
+        except Exception as error:
+            assert re.search("too many failed sign-ins: try again in [0-9]+ s", str(error)), error
+            return "later"
+    return "in"
+
+
+def all_at_once(tasks):
+    threads = [threading.Thread(target=task) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_whoever_fails_waits_alone(guarded):
+    """Six who have failed often wait for seconds; somebody else does not wait for them."""
+    under_way, barrier, outcomes = set(), threading.Barrier(7), []
+
+    def fails(name):
+        for number in range(5):
+            assert sign_in(guarded, name, f"wrong {number}") == "wrong"
+        barrier.wait()
+        under_way.add(name)
+        outcomes.append(sign_in(guarded, name, "wrong again"))
+        under_way.discard(name)
+
+    def good():
+        barrier.wait()
+        assert sign_in(guarded, "bob", "bob's password") == "in"
+        still = set(under_way)
+        outcomes.append(still)
+
+    names = [f"somebody-{number}" for number in range(6)]
+    all_at_once([good, *(lambda name=name: fails(name) for name in names)])
+    assert outcomes[0] == set(names), "bob is in while all of them still wait"
+    assert outcomes[1:] == ["wrong"] * 6
+
+
+@pytest.mark.parametrize("names", [1, 70])
+def test_a_flood_of_wrong_passwords_keeps_nobody_else_out(guarded, names):
+    over, outcomes, started = threading.Event(), [], threading.Semaphore(0)
+
+    def flood(number):
+        attempt = 0
+        while not over.is_set():
+            outcomes.append(sign_in(guarded, f"guest-{number % names}", f"wrong {number} {attempt}"))
+            attempt += 1
+            started.release()
+
+    threads = [threading.Thread(target=flood, args=(number,)) for number in range(70)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(140):
+            assert started.acquire(timeout=60)
+        for name in ("bob", "ann", "reader"):
+            assert sign_in(guarded, name, f"{name}'s password") == "in"
+            assert adbc(guarded, **password(name)) == [(1,)]
+        assert all(thread.is_alive() for thread in threads)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert set(outcomes) <= {"wrong", "later"}
+    assert names > 1 or outcomes.count("wrong") < 40, "ten at first, and then one every six seconds"
+
+
+def test_guesses_at_once_do_not_pass_the_limit_and_the_owner_stays_in(guarded):
+    assert sign_in(guarded, "ann", "ann's password") == "in"
+    outcomes = []
+    all_at_once([lambda number=number: outcomes.append(sign_in(guarded, "ann", f"guess {number}")) for number in range(60)])
+    assert 10 <= outcomes.count("wrong") < 20 and outcomes.count("wrong") + outcomes.count("later") == 60, outcomes
+    assert sign_in(guarded, "ann", "ann's password") == "in"
+    # Many with the same right password are one.
+    outcomes.clear()
+    all_at_once([lambda: outcomes.append(sign_in(guarded, "bob", "bob's password")) for _ in range(60)])
+    assert outcomes == ["in"] * 60
 
 
 def test_nothing_of_one_is_anothers(server):
@@ -416,6 +581,12 @@ def test_a_callers_own_aws_key(start, tmp_path):
     assert run(server, call(canary(value.decode().removeprefix("Bearer ")))) == [{"one": 1}]
     with pytest.raises(adbc_driver_manager.Error, match="UNAUTHENTICATED.*sign-in failed"):
         adbc(server, username=caller["username"], password="wrong")
+    # STS is not asked as often as somebody guesses.
+    before, outcomes = len(calls(endpoint, "sts", "GetCallerIdentity")), []
+    stranger = "AKIAIOSFODNN7STRANGER"
+    all_at_once([lambda number=number: outcomes.append(sign_in(server, stranger, f"guess {number}")) for number in range(40)])
+    assert set(outcomes) == {"wrong", "later"}, outcomes
+    assert len(calls(endpoint, "sts", "GetCallerIdentity")) - before < 20
     # Temporary credentials come with a session token, in a header.
     sts = boto3.client("sts", **aws(endpoint.endpoint) | {
         "aws_access_key_id": caller["username"], "aws_secret_access_key": caller["password"]})
