@@ -40,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::catalog::Listings;
-use crate::results::budget::Budget;
+use crate::memory::Memory;
 use crate::results::unload::sweep;
 use accounts::Accounts;
 use drain::Drain;
@@ -49,25 +49,30 @@ use streams::Streams;
 
 pub use error::GatewayError;
 pub use handle::{Finished, ResultHandle, Rows};
-pub use reading::Batches;
+pub use reading::{Batches, RowStream};
 pub use request::{Phase, Request};
-pub use settings::{DEFAULT_MEMORY_LIMIT, DEFAULT_UNLOAD_TTL, Limits, Settings};
+pub use settings::{DEFAULT_MEMORY_LIMIT, DEFAULT_STALL_TIMEOUT, DEFAULT_UNLOAD_TTL, Limits, Settings};
 pub use tenant::{Tenant, TenantOptions};
 
 /// Expired files of UNLOADs are looked for several times in their life, within these bounds.
 const SWEEPS_PER_LIFE: u32 = 4;
 const SWEEP_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
 
+/// The part of the memory for results that first pages are kept in between GetFlightInfo and DoGet, and the most of it.
+const FIRST_PAGES_PART: usize = 8;
+const MAX_FIRST_PAGES_BYTES: usize = 64 << 20;
+
 /// What all tenants share.
 pub struct Gateway {
     pub settings: Settings,
-    pub budget: Budget,
+    pub memory: Memory,
     listings: Listings,
     knowledge: Knowledge,
     accounts: Accounts,
     streams: Streams,
     outputs: sweep::Outputs,
     _sweeping: AbortOnDropHandle<()>,
+    _ending_stalled: AbortOnDropHandle<()>,
     drain: Drain,
     /// Starts and stops that are on their way to Athena.
     tasks: TaskTracker,
@@ -80,14 +85,19 @@ impl Gateway {
         let every = (settings.unload_ttl / SWEEPS_PER_LIFE).clamp(SWEEP_BOUNDS.0, SWEEP_BOUNDS.1);
         let sweeping = tokio::spawn(sweep::run(outputs.clone(), every));
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        // What is kept of results is a part of their memory.
+        let first_pages = (settings.memory_limit / FIRST_PAGES_PART).min(MAX_FIRST_PAGES_BYTES);
+        let memory = Memory::new(settings.memory_limit - first_pages);
+        let ending_stalled = tokio::spawn(memory.end_stalled(settings.stall_timeout));
         Arc::new(Self {
-            budget: Budget::new(settings.memory_limit),
+            memory,
             listings: Listings::default(),
-            knowledge: Knowledge::default(),
+            knowledge: Knowledge::new(first_pages as u64),
             accounts: Accounts::new(settings.scheduler.clone(), tasks.clone(), shutdown.clone()),
             streams: Streams::default(),
             outputs,
             _sweeping: AbortOnDropHandle::new(sweeping),
+            _ending_stalled: AbortOnDropHandle::new(ending_stalled),
             drain: Drain::default(),
             tasks,
             shutdown,

@@ -20,6 +20,7 @@
 //! | [`results`] | a finished query's rows as Arrow batches |
 //! | [`check`] | the connection to AWS, step by step, with what to do about each fault |
 //! | [`policy`] | what AWS has to allow for that |
+//! | [`memory`] | what all results and ingests share, and who gives way when it is short |
 //! | [`types`] | Athena's types: spellings, Arrow types, text values |
 //! | [`aws`] | SDK clients, and what their errors mean |
 //! | [`error`] | the kinds of failure the whole crate agrees on |
@@ -40,6 +41,7 @@ pub mod error;
 pub mod flight;
 pub mod gateway;
 pub mod ingest;
+pub mod memory;
 pub mod owner;
 pub mod policy;
 pub mod results;

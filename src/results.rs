@@ -10,23 +10,39 @@
 //! | [`rows`] | rows of text collected into batches |
 //! | [`object`] | an S3 object read by ranges, always the same version of it |
 //! | [`in_order`] | pieces decoded on several cores, their batches handed out in order |
-//! | [`budget`] | the memory that all readers share |
+//! | [`resumable`] | what was read ahead is dropped while a client does not read, and read again when it goes on |
 //!
 //! Invariant: the same batches for the same query, whichever reader ran.
 
-pub mod budget;
 pub mod csv;
 pub mod in_order;
 pub mod object;
 pub mod pages;
 pub mod path;
+mod resumable;
 pub mod rows;
 pub mod text;
 pub mod unload;
 
+use arrow::array::RecordBatch;
+
 use crate::aws::AwsError;
 use crate::error::Kind;
+use crate::memory::{Grant, MemoryError};
 use rows::RowFault;
+
+/// Rows on their way to a client, and the memory they are in, which is counted until they have been sent.
+#[derive(Debug)]
+pub struct GrantedBatch {
+    pub batch: RecordBatch,
+    pub grant: Option<Grant>,
+}
+
+impl From<RecordBatch> for GrantedBatch {
+    fn from(batch: RecordBatch) -> Self {
+        Self { batch, grant: None }
+    }
+}
 
 /// What can go wrong while a finished query's rows are read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +59,7 @@ pub enum ReadError {
     #[error("result object {location}: {why}")]
     Interrupted { location: String, why: String },
     #[error(transparent)]
-    Memory(#[from] budget::Exhausted),
+    Memory(#[from] MemoryError),
     #[error("the reading ended before the result did")]
     Abandoned,
 }
@@ -54,7 +70,7 @@ impl ReadError {
             Self::Aws(error) => error.kind,
             Self::Row(_) | Self::Type { .. } | Self::Object { .. } => Kind::DataLoss,
             Self::Interrupted { .. } => Kind::Unavailable,
-            Self::Memory(_) => Kind::ResourceExhausted,
+            Self::Memory(error) => error.kind(),
             Self::Abandoned => Kind::Internal,
         }
     }

@@ -245,7 +245,7 @@ async fn run(tenant: &Tenant, sql: &str) -> Result<(String, i64), GatewayError> 
     let session = Session { result_path: crate::results::path::ResultPath::Direct, ..tenant.session.clone() };
     let finished = tenant.run(Request { session: &session, sql, rows: &[], phase: None, connection: 0 }).await?;
     for handle in finished.endpoints.iter().flatten() {
-        let (_, mut batches) = tenant.rows(handle).await?;
+        let mut batches = tenant.rows(handle).await?.batches;
         while batches.try_next().await?.is_some() {}
     }
     Ok((finished.outcome.id.as_str().to_owned(), finished.outcome.total_ms))

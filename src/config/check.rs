@@ -198,6 +198,9 @@ fn settings(reader: &mut Reader<'_>) -> Settings {
             reader.fault(format!("--memory-limit {bytes} is less than {} MiB", LEAST_MEMORY >> 20));
         }
     }
+    if let Some(timeout) = reader.seconds("stall-timeout", 1, 24 * 3600) {
+        settings.stall_timeout = timeout;
+    }
     if reader.text("unload-ttl").as_deref() == Some("0") {
         reader.fault("--unload-ttl 0 would remove results before they are read");
     } else if let Some(ttl) = reader.seconds("unload-ttl", 1, YEAR) {

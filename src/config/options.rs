@@ -118,7 +118,14 @@ pub static OPTIONS: &[ConfigOption] = &[
         "memory-limit",
         Size,
         "256MiB",
-        "memory for reading results, for all streams together, as 512MiB or 1GiB",
+        "memory for results that are read, kept or ingested, for all callers together, for example 512MiB or 1GiB",
+    ),
+    option(
+        Server,
+        "stall-timeout",
+        Seconds,
+        "300",
+        "how long a client may leave the rows of a result unread before their stream is ended",
     ),
     option(
         Server,

@@ -4,10 +4,15 @@
 //! together were a third of what a large result cost, so neither is used: a message is a few small heads and, between
 //! them, the buffers of the batch, which go to the connection from where they are. The service gives tonic an answer without
 //! messages, and [`with_messages`] puts them into its body.
+//!
+//! The memory of a batch is counted until the connection has dropped its last piece. How a client reads is seen from how the
+//! body is polled: HTTP/2 asks for the next piece when the client has room for it, and not before. So a body that is not asked
+//! is ended by others, who take its content away; the next time it is asked it says why.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
@@ -25,6 +30,8 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 use tonic::{Response, Status};
 
 use super::status;
+use crate::memory::{Grant, MemoryError, Share};
+use crate::results::GrantedBatch;
 use crate::results::rows::BATCH_BYTES;
 
 /// What tonic sees of an answer: no messages.
@@ -35,26 +42,53 @@ type Frames = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Infallible>> + Send
 #[derive(Clone)]
 struct Pending(Arc<Mutex<Option<Frames>>>);
 
-/// Batches of a statement's rows as the answer to DoGet. The schema goes ahead of them, so that an empty result has one
-/// too.
-pub fn data<S>(
+/// Batches as the answer to DoGet. The schema goes ahead of them, so that an empty result has one too.
+pub fn data<S, B>(
     schema: SchemaRef,
     batches: S,
     compression: Option<CompressionType>,
 ) -> Result<Response<NoMessages>, Status>
 where
-    S: Stream<Item = Result<RecordBatch, Status>> + Send + 'static,
+    S: Stream<Item = Result<B, Status>> + Send + 'static,
+    B: Into<GrantedBatch>,
+{
+    Ok(response(encoded(schema, batches, compression)?))
+}
+
+/// The same of a statement's rows, whose stream gives way to others when its client does not read; `ended` makes a status of
+/// why.
+pub fn shared_data<S>(
+    schema: SchemaRef,
+    batches: S,
+    compression: Option<CompressionType>,
+    share: Share,
+    ended: impl FnOnce(MemoryError) -> Status + Send + 'static,
+) -> Result<Response<NoMessages>, Status>
+where
+    S: Stream<Item = Result<GrantedBatch, Status>> + Send + 'static,
+{
+    let frames = encoded(schema, batches, compression)?;
+    Ok(response(Endable::new(frames, share, ended).boxed()))
+}
+
+fn encoded<S, B>(schema: SchemaRef, batches: S, compression: Option<CompressionType>) -> Result<Frames, Status>
+where
+    S: Stream<Item = Result<B, Status>> + Send + 'static,
+    B: Into<GrantedBatch>,
 {
     let options = IpcWriteOptions::default().try_with_compression(compression).map_err(status::internal)?;
     let first = FlightData::from(SchemaAsIpc::new(&schema, &options));
     let mut encoder = Encoder::new(&schema, options).map_err(status::internal)?;
     let messages = batches
-        .flat_map(|batch| stream::iter(parts(batch)))
-        .map(move |batch| encoder.encode(&batch?).map_err(status::internal));
+        .flat_map(|batch| stream::iter(parts(batch.map(Into::into))))
+        .map(move |part| encoder.encode(part?).map_err(status::internal));
+    Ok(frames(stream::iter([Ok(vec![framed(&first)])]).chain(messages)))
+}
+
+fn response(frames: Frames) -> Response<NoMessages> {
     let mut response = Response::new(stream::empty());
-    let frames = frames(stream::iter([Ok(vec![framed(&first)])]).chain(messages));
     response.extensions_mut().insert(Pending(Arc::new(Mutex::new(Some(frames)))));
-    Ok(response)
+    response
 }
 
 /// One batch of metadata as the answer to DoGet.
@@ -90,6 +124,50 @@ fn frames(messages: impl Stream<Item = Result<Vec<Bytes>, Status>> + Send + 'sta
     until_end.flat_map(stream::iter).map(Ok).boxed()
 }
 
+/// Frames that others may take away, and that tell when they are asked for.
+struct Endable {
+    content: Arc<Mutex<Content>>,
+    share: Share,
+}
+
+enum Content {
+    Frames(Frames),
+    /// What is still to be said.
+    Ended(Option<Status>),
+}
+
+impl Endable {
+    fn new(frames: Frames, share: Share, status: impl FnOnce(MemoryError) -> Status + Send + 'static) -> Self {
+        let content = Arc::new(Mutex::new(Content::Frames(frames)));
+        let weak = Arc::downgrade(&content);
+        share.on_end(move |error| {
+            let Some(content) = weak.upgrade() else { return };
+            let ended = Content::Ended(Some(status(error)));
+            let taken = std::mem::replace(&mut *content.lock().unwrap_or_else(PoisonError::into_inner), ended);
+            // Not under the lock: what is dropped here gives memory to others.
+            drop(taken);
+        });
+        share.client_has();
+        Self { content, share }
+    }
+}
+
+impl Stream for Endable {
+    type Item = Result<Frame<Bytes>, Infallible>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.share.client_waits();
+        let polled = match &mut *self.content.lock().unwrap_or_else(PoisonError::into_inner) {
+            Content::Frames(frames) => frames.poll_next_unpin(context),
+            Content::Ended(status) => Poll::Ready(status.take().map(|status| Ok(trailers(&status)))),
+        };
+        if polled.is_ready() {
+            self.share.client_has();
+        }
+        polled
+    }
+}
+
 /// How an answer ended.
 fn trailers(status: &Status) -> Frame<Bytes> {
     let mut headers = http::HeaderMap::new();
@@ -99,17 +177,22 @@ fn trailers(status: &Status) -> Frame<Bytes> {
     Frame::trailers(headers)
 }
 
-/// A batch, or its rows in several where they have grown beyond what readers aim at. None for a batch without rows: old
-/// JDBC drivers take that for the end.
-fn parts(batch: Result<RecordBatch, Status>) -> Vec<Result<RecordBatch, Status>> {
-    let batch = match batch {
+/// A batch, or its rows in several where they have grown beyond what readers aim at; the last one has the memory of all. None
+/// for a batch without rows: old JDBC drivers take that for the end.
+fn parts(batch: Result<GrantedBatch, Status>) -> Vec<Result<GrantedBatch, Status>> {
+    let GrantedBatch { batch, mut grant } = match batch {
         Ok(batch) => batch,
         Err(status) => return vec![Err(status)],
     };
     let (rows, bytes) = (batch.num_rows(), batch.get_array_memory_size());
     let count = if bytes <= 2 * BATCH_BYTES { 1 } else { bytes.div_ceil(BATCH_BYTES) };
     let length = rows.div_ceil(count).max(1);
-    (0..rows).step_by(length).map(|start| Ok(batch.slice(start, length.min(rows - start)))).collect()
+    let part = |start: usize| {
+        let end = (start + length).min(rows);
+        let grant = if end == rows { grant.take() } else { None };
+        Ok(GrantedBatch { batch: batch.slice(start, end - start), grant })
+    };
+    (0..rows).step_by(length).map(part).collect()
 }
 
 /// A small message in gRPC's frame.
@@ -137,6 +220,8 @@ const DATA_BODY: u32 = 1000;
 const IPC_PREFIX: usize = 8;
 /// Buffers up to this size are copied together: each one alone would be a frame of HTTP/2.
 const SMALL: usize = 4 << 10;
+/// Buffers from this size on are counted each by itself, so that those that have been sent are free before the rest.
+const COUNTED: usize = 64 << 10;
 
 impl Encoder {
     fn new(schema: &Schema, options: IpcWriteOptions) -> Result<Self, ArrowError> {
@@ -147,8 +232,9 @@ impl Encoder {
     }
 
     /// The bytes of a batch's message, in pieces. No column of ours is a dictionary, so a batch is one message.
-    fn encode(&mut self, batch: &RecordBatch) -> Result<Vec<Bytes>, ArrowError> {
-        let mut buffers = self.0.encode(batch)?.into_iter();
+    fn encode(&mut self, batch: GrantedBatch) -> Result<Vec<Bytes>, ArrowError> {
+        let GrantedBatch { batch, grant } = batch;
+        let mut buffers = self.0.encode(&batch)?.into_iter();
         let (mut metadata, mut expected) = (Vec::new(), IPC_PREFIX);
         while metadata.len() < expected {
             let more = buffers.next().ok_or_else(|| ArrowError::IpcError("a batch without metadata".to_owned()))?;
@@ -161,7 +247,7 @@ impl Encoder {
         let body: usize = buffers.as_slice().iter().map(Buffer::len).sum();
         let field = |tag, length| key_len(tag) + encoded_len_varint(length as u64) + length;
 
-        let mut pieces = Pieces::default();
+        let mut pieces = Pieces { grant, ..Pieces::default() };
         put_prefix(field(DATA_HEADER, metadata.len()) + field(DATA_BODY, body), &mut pieces.small);
         pieces.put_field_start(DATA_HEADER, metadata.len());
         pieces.small.extend_from_slice(metadata);
@@ -171,12 +257,15 @@ impl Encoder {
     }
 }
 
-/// Memory of arrays, as bytes to send.
-struct Shared(Buffer);
+/// Bytes to send, counted until the connection has dropped them.
+struct Counted<T> {
+    bytes: T,
+    _grant: Option<Grant>,
+}
 
-impl AsRef<[u8]> for Shared {
+impl<T: std::ops::Deref<Target = [u8]>> AsRef<[u8]> for Counted<T> {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 }
 
@@ -185,6 +274,8 @@ impl AsRef<[u8]> for Shared {
 struct Pieces {
     done: Vec<Bytes>,
     small: BytesMut,
+    /// What is not counted with one of the pieces; it goes with the last.
+    grant: Option<Grant>,
 }
 
 impl Pieces {
@@ -198,13 +289,20 @@ impl Pieces {
             self.small.extend_from_slice(&buffer);
         } else {
             let small = self.small.split().freeze();
-            self.done.extend([small, Bytes::from_owner(Shared(buffer))]);
+            let length = buffer.len();
+            let grant = self.grant.as_mut().filter(|_| length >= COUNTED).map(|grant| grant.split(length));
+            self.done.extend([small, Bytes::from_owner(Counted { bytes: buffer, _grant: grant })]);
         }
     }
 
     fn finish(mut self) -> Vec<Bytes> {
         self.done.push(self.small.freeze());
         self.done.retain(|piece| !piece.is_empty());
+        if self.grant.is_some()
+            && let Some(last) = self.done.pop()
+        {
+            self.done.push(Bytes::from_owner(Counted { bytes: last, _grant: self.grant }));
+        }
         self.done
     }
 }
@@ -216,8 +314,11 @@ mod tests {
     use arrow_flight::utils::flight_data_to_batches;
     use futures::FutureExt;
     use http_body_util::BodyExt;
+    use std::time::Duration;
 
     use super::*;
+    use crate::memory::{Floor, Memory, Purpose};
+    use crate::owner::Owner;
 
     fn batch(texts: StringArray) -> RecordBatch {
         let numbers = Int64Array::from_iter_values(0..texts.len() as i64);
@@ -268,10 +369,47 @@ mod tests {
         assert_eq!(trailers[Status::GRPC_MESSAGE], "broken");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_nobody_asks_is_ended_and_its_memory_is_back() {
+        let memory = Memory::new(64 << 20);
+        let ending = memory.end_stalled(Duration::from_secs(300));
+        let _ending = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(ending));
+        let share = memory.open(&Owner::anonymous(), Floor { fetch: 0, next: 1 << 20 }).await.expect("room");
+        let texts: StringArray = (0..20_000).map(|_| Some("some text")).collect();
+        let (batch, counting) = (batch(texts), share.clone());
+        let (schema, size) = (batch.schema(), batch.get_array_memory_size());
+        let counted = move |_| {
+            let grant = Some(counting.count(Purpose::Next, size));
+            Ok(GrantedBatch { batch: batch.clone(), grant })
+        };
+        let status = |error: MemoryError| Status::deadline_exceeded(error.to_string());
+        let response = shared_data(schema, stream::iter(0..5).map(counted), None, share, status).expect("an answer");
+        let mut whole = http::Response::new(tonic::body::Body::empty());
+        *whole.extensions_mut() = response.into_parts().2;
+        let mut body = with_messages(whole).into_body();
+        let mut first = Vec::new();
+        for _ in 0..4 {
+            first.push(body.frame().await.expect("a frame").expect("a frame"));
+        }
+        assert_eq!(memory.held().0, size, "one batch is on its way");
+        tokio::time::sleep(Duration::from_secs(299)).await;
+        assert_eq!(memory.held().0, size);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let pieces: usize = first.iter().filter_map(Frame::data_ref).map(Bytes::len).sum();
+        let held = memory.held().0;
+        assert!(0 < held && held <= pieces, "{held} of {size}: what has been taken is still there, {pieces} bytes");
+        let last = body.frame().await.expect("a frame").expect("a frame").into_trailers().expect("trailers");
+        assert_eq!(last[Status::GRPC_STATUS], "4");
+        assert!(body.frame().await.is_none());
+        drop(first);
+        drop(body);
+        assert_eq!((memory.held().0, memory.streams()), (0, 0));
+    }
+
     #[test]
     fn large_batches_are_parted_and_empty_ones_left_out() {
         let rows = |batch: RecordBatch| -> Vec<usize> {
-            parts(Ok(batch)).into_iter().map(|part| part.expect("rows").num_rows()).collect()
+            parts(Ok(batch.into())).into_iter().map(|part| part.ok().expect("rows").batch.num_rows()).collect()
         };
         assert_eq!(rows(batch(StringArray::new_null(0))), Vec::<usize>::new());
         assert_eq!(rows(batch(StringArray::new_null(7))), [7]);

@@ -21,7 +21,7 @@ use super::encode;
 use super::service::FlightSql;
 use super::ticket::Prepared;
 use super::{command, status};
-use crate::gateway::{Finished, Request, ResultHandle};
+use crate::gateway::{Finished, GatewayError, Request, ResultHandle};
 use crate::session::Session;
 use crate::statement::{Class, Statement, bind};
 
@@ -131,9 +131,12 @@ pub async fn rows(
         return do_get::data(Arc::new(schema), stream::empty(), compression);
     }
     let handles = server.keys.read_result_ticket(&ticket.statement_handle)?;
-    let (schema, batches) = server.tenant.all_rows(handles).await.map_err(|error| status::of_gateway(&error))?;
+    let query_id = handles.first().map(|handle| handle.id.clone());
+    let rows = server.tenant.all_rows(handles).await.map_err(|error| status::of_gateway(&error))?;
     // Rows are sent when the call has long been answered: what goes wrong then is logged as the call's all the same.
-    let span = Span::current();
-    let batches = batches.map_err(move |error| span.in_scope(|| status::of_gateway(&error)));
-    do_get::data(schema, batches, compression)
+    let (span, at_the_end) = (Span::current(), Span::current());
+    let batches = rows.batches.map_err(move |error| span.in_scope(|| status::of_gateway(&error)));
+    let ended =
+        move |error| at_the_end.in_scope(|| status::of_gateway(&GatewayError::memory(query_id.clone(), error)));
+    do_get::shared_data(rows.schema, batches, compression, rows.share, ended)
 }

@@ -150,9 +150,9 @@ impl Tenant {
         let finished = finished.map_err(GatewayError::about_query)?;
         let mut lines = String::new();
         for handle in finished.endpoints.iter().flatten() {
-            let (_, mut batches) = self.rows(handle).await?;
-            while let Some(batch) = batches.try_next().await? {
-                let texts = batch.columns().first().and_then(|column| column.as_string_opt::<i32>());
+            let mut batches = self.rows(handle).await?.batches;
+            while let Some(rows) = batches.try_next().await? {
+                let texts = rows.batch.columns().first().and_then(|column| column.as_string_opt::<i32>());
                 for line in texts.into_iter().flatten().flatten() {
                     lines.push_str(line);
                     lines.push('\n');

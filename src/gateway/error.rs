@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::aws::AwsError;
 use crate::error::Kind;
 use crate::ingest::IngestFault;
+use crate::memory::MemoryError;
 use crate::results::ReadError;
-use crate::results::budget::Exhausted;
 use crate::statement::{QueryId, ScheduleError, describe, submit};
 
 /// What went wrong with a statement.
@@ -34,8 +34,8 @@ pub enum GatewayError {
     Read { query_id: QueryId, source: Box<ReadError> },
     #[error("{0}")]
     Ingest(IngestFault),
-    #[error("{0}")]
-    Memory(Exhausted),
+    #[error("{source}")]
+    Memory { query_id: Option<QueryId>, source: MemoryError },
     #[error("this gateway only reads for you (--read-only, or a rule)")]
     ReadOnly,
     #[error("{0}")]
@@ -65,7 +65,7 @@ impl GatewayError {
             Self::Cancelled { .. } => Kind::Cancelled,
             Self::Read { source, .. } => source.kind(),
             Self::Ingest(fault) => fault.kind(),
-            Self::Memory(_) => Kind::ResourceExhausted,
+            Self::Memory { source, .. } => source.kind(),
             Self::ReadOnly | Self::Workgroup(_) | Self::OnlyQueries | Self::OutOfScope(_) | Self::Unscoped(_) => {
                 Kind::PermissionDenied
             }
@@ -101,8 +101,9 @@ impl GatewayError {
         Self::Aws { query_id: None, source: Arc::new(source) }
     }
 
-    pub(super) fn memory(exhausted: Exhausted) -> Self {
-        Self::Memory(exhausted)
+    /// Why there was no memory, or not any more, for a query's rows.
+    pub fn memory(query_id: Option<QueryId>, source: MemoryError) -> Self {
+        Self::Memory { query_id, source }
     }
 
     /// An error of describing a query as one about the query itself.
@@ -150,13 +151,14 @@ impl GatewayError {
             | Self::Cancelled { query_id, .. }
             | Self::Read { query_id, .. }
             | Self::ScanLimit { query_id, .. } => Some(query_id),
-            Self::Aws { query_id, .. } | Self::TimedOut { query_id, .. } => query_id.as_ref(),
+            Self::Aws { query_id, .. } | Self::TimedOut { query_id, .. } | Self::Memory { query_id, .. } => {
+                query_id.as_ref()
+            }
             Self::Empty
             | Self::TooLong(_)
             | Self::Parameters { .. }
             | Self::Differing(_)
             | Self::Ingest(_)
-            | Self::Memory(_)
             | Self::ReadOnly
             | Self::Queue(_)
             | Self::Workgroup(_)

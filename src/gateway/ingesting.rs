@@ -14,7 +14,7 @@ use crate::ingest::replacement::{Replacement, SwapError};
 use crate::ingest::staged::Staged;
 use crate::ingest::upload::{self, Upload, UploadError};
 use crate::ingest::{IfExists, Ingest, IngestFault, pieces, statement};
-use crate::results::budget::{FLOOR, Share};
+use crate::memory::{Floor, Purpose, Share};
 use crate::results::object::S3Uri;
 use crate::results::unload::{prefix, sweep};
 use crate::session::{DEFAULT_DATABASE, DEFAULT_WORKGROUP, Session};
@@ -54,7 +54,9 @@ impl Tenant {
             }
             _ => None,
         };
-        let share = self.gateway.budget.share().map_err(GatewayError::memory)?;
+        let floor = Floor { fetch: upload::SMALL_MEMORY, next: 0 };
+        let share = self.gateway.memory.open(&self.owner, floor).await;
+        let share = share.map_err(|error| GatewayError::memory(None, error))?;
         let rows = self.stage(&staged, &stored, batches, share).await?;
         staged.create_table(&stored).await.map_err(GatewayError::aws)?;
         let table = ingest.table.to_lowercase();
@@ -132,14 +134,14 @@ impl Tenant {
         sweep::now() + self.gateway.settings.unload_ttl.as_secs() as i64
     }
 
-    /// Writes the stream to a file, in memory of its own.
+    /// Writes the stream to a file: a small one within the floor, a larger one with all the memory that an upload takes, which
+    /// is asked for at once, so that uploads never wait for each other with half of it.
     async fn stage<S, E>(&self, staged: &Staged, stored: &Stored, batches: S, share: Share) -> Result<u64, E>
     where
         S: Stream<Item = Result<RecordBatch, E>> + Send,
         E: From<GatewayError>,
     {
-        let _held =
-            share.acquire_some(upload::MEMORY, upload::MEMORY.max(FLOOR)).await.map_err(GatewayError::memory)?;
+        let mut grant = None;
         let to = S3Uri::parse(&format!("{}rows.parquet", staged.prefix));
         let to = to.ok_or_else(|| GatewayError::from(IngestFault::NoStaging))?;
         let upload = Upload::new(&self.clients, &self.gateway.tasks, to, Arc::clone(&stored.schema));
@@ -153,6 +155,10 @@ impl Tenant {
             let Some(batch) = next else { break };
             for piece in pieces::of(&batch).map_err(GatewayError::from)? {
                 let piece = stored.convert(&piece).map_err(GatewayError::from)?;
+                if grant.is_none() && upload.memory() + piece.get_array_memory_size() > upload::SMALL_MEMORY {
+                    let all = share.acquire_some(Purpose::Fetch, upload::MEMORY, upload::MEMORY).await;
+                    grant = Some(all.map_err(|error| GatewayError::memory(None, error))?);
+                }
                 upload.write(piece).await.map_err(GatewayError::from)?;
             }
         }

@@ -14,8 +14,7 @@ use crate::results::path::Described;
 use crate::session::Session;
 use crate::statement::QueryId;
 
-/// First pages kept between GetFlightInfo and DoGet, in bytes and in time.
-const FIRST_PAGES_BYTES: u64 = 64 << 20;
+/// How long first pages are kept between GetFlightInfo and DoGet.
 const FIRST_PAGE_AGE: Duration = Duration::from_secs(300);
 /// What is known of queries before they run, in bytes of their texts and in time.
 const DESCRIBED_BYTES: u64 = 32 << 20;
@@ -55,11 +54,12 @@ impl Key {
     }
 }
 
-impl Default for Knowledge {
-    fn default() -> Self {
+impl Knowledge {
+    /// With so many bytes for first pages, which are a part of the memory for results.
+    pub fn new(first_pages_bytes: u64) -> Self {
         Self {
             first_pages: Cache::builder()
-                .max_capacity(FIRST_PAGES_BYTES)
+                .max_capacity(first_pages_bytes)
                 .weigher(|_, page: &Arc<FirstPage>| u32::try_from(page.size()).unwrap_or(u32::MAX))
                 .eviction_policy(EvictionPolicy::lru())
                 .time_to_live(FIRST_PAGE_AGE)
@@ -79,9 +79,7 @@ impl Default for Knowledge {
             next_epoch: AtomicU64::new(1),
         }
     }
-}
 
-impl Knowledge {
     /// An epoch that nobody has had.
     pub fn epoch(&self) -> u64 {
         self.next_epoch.fetch_add(1, Ordering::Relaxed)

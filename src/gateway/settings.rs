@@ -10,8 +10,10 @@ use crate::statement::SchedulerOptions;
 /// What a gateway is told once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Memory for reading results, in bytes, for all streams together.
+    /// Memory for results, in bytes: what is read, sent, kept and ingested, of all callers together.
     pub memory_limit: usize,
+    /// How long a client may leave its rows unread.
+    pub stall_timeout: Duration,
     /// How long the files of an UNLOAD stay.
     pub unload_ttl: Duration,
     /// Whether everything but reading is refused.
@@ -36,6 +38,8 @@ pub struct Limits {
 
 /// Memory for reading results unless told otherwise.
 pub const DEFAULT_MEMORY_LIMIT: usize = 256 << 20;
+/// How long a client may leave its rows unread unless told otherwise.
+pub const DEFAULT_STALL_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long the files of an UNLOAD stay unless told otherwise.
 pub const DEFAULT_UNLOAD_TTL: Duration = Duration::from_secs(24 * 3600);
 
@@ -43,6 +47,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             memory_limit: DEFAULT_MEMORY_LIMIT,
+            stall_timeout: DEFAULT_STALL_TIMEOUT,
             unload_ttl: DEFAULT_UNLOAD_TTL,
             read_only: false,
             scheduler: SchedulerOptions::default(),

@@ -20,6 +20,8 @@ const ROW_GROUP_BYTES: usize = 16 << 20;
 const PART_BYTES: usize = 8 << 20;
 /// What one upload holds at most, about: a row group, a part, and the batch that fills them.
 pub const MEMORY: usize = ROW_GROUP_BYTES + PART_BYTES;
+/// What is enough for most uploads, which are small.
+pub const SMALL_MEMORY: usize = 1 << 20;
 
 /// What goes wrong with an upload.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -58,6 +60,11 @@ impl Upload {
         let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?;
         let (clients, tasks) = (clients.clone(), tasks.clone());
         Ok(Self { clients, to, writer: Some(writer), multipart: None, rows: 0, tasks })
+    }
+
+    /// Bytes of memory that it holds now.
+    pub fn memory(&self) -> usize {
+        self.writer.as_ref().map_or(0, |writer| writer.memory_size() + writer.inner().len())
     }
 
     pub async fn write(&mut self, batch: RecordBatch) -> Result<(), UploadError> {

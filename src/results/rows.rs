@@ -15,6 +15,8 @@ use crate::types::value::ValueFault;
 pub const MAX_BATCH_ROWS: usize = 64 * 1024;
 /// Bytes of a batch's arrays, about: large enough to be cheap, and below the 4 MB that generic gRPC clients take.
 pub const BATCH_BYTES: usize = 2 << 20;
+/// What a batch may take until it is known what it does take: the builders' room, and the block of rows that filled it.
+pub const BATCH_MEMORY: usize = BATCH_BYTES + BATCH_BYTES / 2;
 /// Rows that tell how much room a batch of more of them will need.
 const SAMPLE_ROWS: usize = 64;
 /// How much of a value an error shows.

@@ -21,17 +21,29 @@ pub mod undo;
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use futures::{Stream, TryStreamExt, stream};
+use arrow::datatypes::SchemaRef;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 
-use super::budget::Share;
 use super::object::S3Uri;
-use super::{ReadError, in_order};
+use super::rows::BATCH_MEMORY;
+use super::{GrantedBatch, ReadError, in_order, resumable};
 use crate::aws::Clients;
+use crate::memory::{Floor, Share};
 use crate::types::column::{Column, schema};
 
 /// Files whose footers are read ahead.
 const FOOTERS_AHEAD: usize = 2;
+/// What reading files takes at least. A row group's pages are more, and have to be waited for.
+pub const FLOOR: Floor = Floor { fetch: 512 << 10, next: BATCH_MEMORY };
+
+/// A place between two rows of all files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    pub file: usize,
+    pub row_group: usize,
+    /// Rows of the row group that come before.
+    pub rows: usize,
+}
 
 /// All rows of files, in order. Dropping the stream stops the reading.
 pub fn batches(
@@ -39,18 +51,42 @@ pub fn batches(
     clients: &Clients,
     columns: &[Column],
     share: Share,
-) -> impl Stream<Item = Result<RecordBatch, ReadError>> + Send + use<> {
+) -> impl Stream<Item = Result<GrantedBatch, ReadError>> + Send + use<> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    let (clients, schema) = (clients.clone(), schema(columns));
-    let columns: Arc<[Column]> = columns.into();
-    let opened = stream::iter(files.into_iter().map(Ok)).map_ok(move |uri| {
-        let (clients, columns) = (clients.clone(), Arc::clone(&columns));
-        async move { file::open(clients, uri, &columns).await }
-    });
-    let row_groups = opened.try_buffered(FOOTERS_AHEAD).map_ok(|file| stream::iter(file.row_groups().map(Ok)));
-    let pieces = row_groups.try_flatten().and_then(move |row_group| {
-        let (share, schema) = (share.clone(), Arc::clone(&schema));
-        async move { row_group.start(&share, schema).await }
-    });
-    in_order::batches(pieces, cores)
+    let (files, schema) = (files.into(), schema(columns));
+    let source = Source { files, clients: clients.clone(), columns: columns.into(), schema, share: share.clone() };
+    resumable::batches(share, Place::default(), move |start| {
+        in_order::batches(source.row_groups(start), cores, source.share.clone()).boxed()
+    })
+}
+
+/// The rows of some files.
+#[derive(Clone)]
+struct Source {
+    files: Arc<[S3Uri]>,
+    clients: Clients,
+    columns: Arc<[Column]>,
+    schema: SchemaRef,
+    share: Share,
+}
+
+impl Source {
+    /// The row groups from a place on, the first one without the rows before it.
+    fn row_groups(&self, start: Place) -> impl Stream<Item = Result<file::Reading, ReadError>> + Send + use<> {
+        let Self { files, clients, columns, schema, share } = self.clone();
+        let opened = stream::iter((start.file..files.len()).map(Ok)).map_ok(move |file| {
+            let (uri, clients, columns) = (files[file].clone(), clients.clone(), Arc::clone(&columns));
+            async move { file::open(clients, uri, file, &columns).await }
+        });
+        let row_groups = opened.try_buffered(FOOTERS_AHEAD).map_ok(move |file| {
+            let first = if file.number == start.file { start.row_group } else { 0 };
+            stream::iter(file.row_groups(first).map(Ok))
+        });
+        row_groups.try_flatten().and_then(move |row_group| {
+            let (share, schema) = (share.clone(), Arc::clone(&schema));
+            let Place { file, row_group: index, .. } = row_group.place();
+            let rows = if (file, index) == (start.file, start.row_group) { start.rows } else { 0 };
+            async move { row_group.start(rows, &share, schema).await }
+        })
+    }
 }

@@ -117,12 +117,12 @@ async fn dropped_while_rows_are_sent() {
         messages.next().await.expect("a message").expect("a message");
         let since = Instant::now();
         drop(messages);
-        while server.gateway.budget.streams() > 0 {
+        while server.gateway.memory.streams() > 0 {
             assert!(since.elapsed() < SOON, "the stream goes on");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         slowest = slowest.max(since.elapsed());
     }
     check("dropped while rows are sent", slowest);
-    assert_eq!((server.gateway.budget.held().0, server.gateway.budget.streams()), (0, 0));
+    assert_eq!((server.gateway.memory.held().0, server.gateway.memory.streams()), (0, 0));
 }

@@ -198,6 +198,6 @@ async fn hostile_streams_are_answered() {
         })
         .await;
     }
-    assert_eq!((server.gateway.budget.held().0, server.gateway.budget.streams()), (0, 0));
+    assert_eq!((server.gateway.memory.held().0, server.gateway.memory.streams()), (0, 0));
     assert!(server.table("SELECT 1 AS still_here").await.contains("still_here"));
 }

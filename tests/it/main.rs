@@ -9,6 +9,7 @@ mod failures;
 mod fuzz;
 mod fuzz_flight;
 mod lexer;
+mod memory;
 mod policy;
 mod prepared;
 mod protocol;

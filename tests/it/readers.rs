@@ -6,7 +6,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
-use athena_flight::results::budget::{Budget, Share};
+use athena_flight::memory::{Memory, Share};
+use athena_flight::owner::Owner;
 use athena_flight::results::object::{Object, S3Uri};
 use athena_flight::results::pages::{FirstPage, Page};
 use athena_flight::results::unload::manifest;
@@ -20,8 +21,8 @@ use proptest::test_runner::TestRunner;
 
 use crate::server::Server;
 
-fn share() -> Share {
-    Budget::new(64 << 20).share().expect("a budget of its own")
+async fn share() -> Share {
+    Memory::new(64 << 20).open(&Owner::anonymous(), unload::FLOOR).await.expect("memory of its own")
 }
 
 /// The types that a page leaves open, from EXPLAIN through the gateway.
@@ -60,8 +61,11 @@ async fn by_pages(server: &Server, id: &QueryId, columns: &Arc<[Column]>) -> Rec
 
 async fn by_csv(server: &Server, location: &str, columns: &[Column]) -> RecordBatch {
     let object = Object::find(&server.clients, location).await.expect("the object");
-    let batches: Vec<RecordBatch> =
-        csv::batches(object, &server.clients, columns, share()).try_collect().await.expect("rows");
+    let batches: Vec<RecordBatch> = csv::batches(object, &server.clients, columns, share().await)
+        .map_ok(|rows| rows.batch)
+        .try_collect()
+        .await
+        .expect("rows");
     one(&schema(columns), &batches)
 }
 
@@ -72,8 +76,11 @@ async fn by_unload(server: &Server, sql: &str, columns: &[Column]) -> RecordBatc
     let ran = run(server, &text).await;
     let manifest = ran.manifest.expect("a manifest");
     let files = manifest::files(&server.clients, &manifest, &prefix).await.expect("files");
-    let batches: Vec<RecordBatch> =
-        unload::batches(files, &server.clients, columns, share()).try_collect().await.expect("rows");
+    let batches: Vec<RecordBatch> = unload::batches(files, &server.clients, columns, share().await)
+        .map_ok(|rows| rows.batch)
+        .try_collect()
+        .await
+        .expect("rows");
     one(&schema(columns), &batches)
 }
 
@@ -283,13 +290,13 @@ async fn a_missing_or_cut_object_is_noticed() {
     let cut = whole.slice(..whole.len() - 3);
     server.clients.s3.put_object().bucket(&uri.bucket).key(&uri.key).body(cut.into()).send().await.expect("a put");
     let object = Object::find(&server.clients, &location).await.expect("the object");
-    let rows: Vec<_> = csv::batches(object.clone(), &server.clients, &columns, share()).collect().await;
+    let rows: Vec<_> = csv::batches(object.clone(), &server.clients, &columns, share().await).collect().await;
     let error = rows.last().expect("an item").as_ref().expect_err("the object is cut").to_string();
     assert!(error.contains("breaks off inside row 6"), "{error}");
 
     // Changed while it is read: what was looked at is not what is there.
     server.clients.s3.put_object().bucket(&uri.bucket).key(&uri.key).body(whole.into()).send().await.expect("a put");
-    let rows: Vec<_> = csv::batches(object, &server.clients, &columns, share()).collect().await;
+    let rows: Vec<_> = csv::batches(object, &server.clients, &columns, share().await).collect().await;
     let error = rows.last().expect("an item").as_ref().expect_err("the object is another one").to_string();
     assert!(error.contains("changed"), "{error}");
 

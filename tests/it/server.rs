@@ -119,6 +119,21 @@ impl Server {
         format!("http://{}", listening.address)
     }
 
+    /// The URL at which the same gateway works for somebody else.
+    pub async fn for_owner(&self, name: &str) -> String {
+        let options = TenantOptions {
+            owner: Owner::new(name),
+            clients: self.clients.clone(),
+            account: None,
+            session: self.tenant.session.clone(),
+            limits: Limits::default(),
+        };
+        let tenant = self.tenant.beside(options).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listening = flight::serve(listener, tenant, self.keys.clone(), Serving::default(), self.stop.clone());
+        format!("http://{}", listening.expect("a bound socket").address)
+    }
+
     /// Waits until the endpoint has stopped a query.
     pub async fn expect_stopped(&self, id: &str) {
         let stopped = async {

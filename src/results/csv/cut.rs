@@ -33,6 +33,16 @@ pub struct Cutter {
 }
 
 impl Cutter {
+    /// Cuts what comes from a place on at which a record starts.
+    pub fn from(at: u64) -> Self {
+        Self { at, ..Self::default() }
+    }
+
+    /// Bytes of memory for the record that has not ended.
+    pub fn carried_bytes(&self) -> usize {
+        self.carried.capacity()
+    }
+
     /// Takes the object's next bytes and gives all records that have ended; `None` if none has.
     pub fn cut(&mut self, chunk: Bytes) -> Result<Option<Piece>, RowFault> {
         let ends_inside = self.inside ^ quotes::is_odd(&chunk);
@@ -41,6 +51,10 @@ impl Cutter {
         let first = if self.carried.is_empty() { Some(0) } else { first_end(&chunk, self.inside) };
         self.inside = ends_inside;
         let (Some(first), Some(last)) = (first, last) else {
+            if self.carried.capacity() - self.carried.len() < chunk.len() {
+                // Not twice as much, which is what it would be otherwise.
+                self.carried.reserve_exact(chunk.len().max(self.carried.len() / 4));
+            }
             self.carried.extend_from_slice(&chunk);
             if self.carried.len() > MAX_RECORD_BYTES {
                 return Err(RowFault::Malformed { at: self.at, why: "a record is longer than Athena's can be" });

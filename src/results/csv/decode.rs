@@ -55,6 +55,16 @@ impl Decoder {
         }
     }
 
+    /// Bytes that a decoder of so many columns takes beside the text and the batch.
+    pub fn scratch_bytes(columns: usize) -> usize {
+        columns * BLOCK_ROWS * size_of::<Place>() + 2 * BLOCK_BYTES
+    }
+
+    /// Where the record behind the last batch starts in the object.
+    pub fn place(&self) -> u64 {
+        self.origin + self.texts.last().map_or(0, |(_, at)| *at as u64)
+    }
+
     /// The next batch; `None` after the last.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>, RowFault> {
         while let Some((text, mut at)) = self.texts.pop() {

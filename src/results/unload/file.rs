@@ -13,13 +13,14 @@ use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 
-use super::super::budget::{Grant, Share};
 use super::super::object::{Object, S3Uri};
 use super::super::rows::{BATCH_BYTES, MAX_BATCH_ROWS};
 use super::super::{ReadError, in_order};
+use super::Place;
 use super::segments::RowGroupBytes;
 use super::undo::undo;
 use crate::aws::Clients;
+use crate::memory::{Grant, Purpose, Share};
 use crate::types::column::Column;
 
 /// Bytes at a file's end that are read first: nearly always the whole footer, and all of a small file.
@@ -54,13 +55,15 @@ impl FileBytes {
 
 /// A file whose footer has been read.
 pub struct File {
+    /// Which one of all files it is.
+    pub number: usize,
     bytes: Arc<FileBytes>,
     metadata: ArrowReaderMetadata,
     columns: Arc<[Column]>,
 }
 
 /// Opens a file that has the columns of a wrapped query.
-pub async fn open(clients: Clients, uri: S3Uri, columns: &Arc<[Column]>) -> Result<File, ReadError> {
+pub async fn open(clients: Clients, uri: S3Uri, number: usize, columns: &Arc<[Column]>) -> Result<File, ReadError> {
     let (object, tail) = Object::find_tail(&clients, uri, TAIL_BYTES).await?;
     let mut bytes = FileBytes { clients, object, tail };
     let size = bytes.object.size;
@@ -80,7 +83,7 @@ pub async fn open(clients: Clients, uri: S3Uri, columns: &Arc<[Column]>) -> Resu
     if found != columns.len() {
         return Err(bytes.object.error(format!("it has {found} columns, the result has {}", columns.len())));
     }
-    Ok(File { bytes: Arc::new(bytes), metadata, columns: Arc::clone(columns) })
+    Ok(File { number, bytes: Arc::new(bytes), metadata, columns: Arc::clone(columns) })
 }
 
 /// The file's types in Arrow, as the Parquet types alone say them. INT96 is a timestamp of nanoseconds, which do not reach
@@ -111,9 +114,10 @@ fn in_micros(field: &FieldRef, leaves: &mut impl Iterator<Item = PhysicalType>) 
 }
 
 impl File {
-    pub fn row_groups(self) -> impl Iterator<Item = RowGroup> {
+    /// The row groups from one on.
+    pub fn row_groups(self, first: usize) -> impl Iterator<Item = RowGroup> {
         let file = Arc::new(self);
-        (0..file.metadata.metadata().num_row_groups()).map(move |index| RowGroup { file: Arc::clone(&file), index })
+        (first..file.metadata.metadata().num_row_groups()).map(move |index| RowGroup { file: Arc::clone(&file), index })
     }
 }
 
@@ -124,9 +128,14 @@ pub struct RowGroup {
 }
 
 impl RowGroup {
-    /// Waits for memory and starts fetching.
-    pub async fn start(self, share: &Share, schema: SchemaRef) -> Result<Reading, ReadError> {
-        let File { bytes, metadata, columns } = self.file.as_ref();
+    /// Where its first row is.
+    pub fn place(&self) -> Place {
+        Place { file: self.file.number, row_group: self.index, rows: 0 }
+    }
+
+    /// Waits for memory and starts fetching; the first `skipped` rows are left out.
+    pub async fn start(self, skipped: usize, share: &Share, schema: SchemaRef) -> Result<Reading, ReadError> {
+        let File { bytes, metadata, columns, .. } = self.file.as_ref();
         let row_group = metadata.metadata().row_group(self.index);
         let mut chunks = Vec::with_capacity(columns.len());
         for column in row_group.columns() {
@@ -148,16 +157,17 @@ impl RowGroup {
             row_group.columns().iter().map(|c| (c.uncompressed_size().max(0) as u64).min(PAGE_BYTES)).sum();
         let windows: u64 = lengths().map(|length| length.min(SMALL_WINDOW)).sum();
         let whole: u64 = lengths().sum();
-        let batches = 2 * BATCH_BYTES as u64;
-        let grant =
-            share.acquire_some((decoded + windows + batches) as usize, (decoded + whole + batches) as usize).await?;
-        let memory = (grant.bytes() as u64).saturating_sub(decoded + batches).max(windows);
+        let (least, most) = ((decoded + windows) as usize, (decoded + whole) as usize);
+        let grant = share.acquire_some(Purpose::Fetch, least, most).await?;
+        let memory = (grant.bytes() as u64).saturating_sub(decoded).max(windows);
         let source = RowGroupBytes::start(bytes, &chunks, memory);
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source.clone(), metadata.clone())
             .with_row_groups(vec![self.index])
-            .with_batch_size(batch_rows(row_group, metadata.schema()));
+            .with_batch_size(batch_rows(row_group, metadata.schema()))
+            .with_offset(skipped);
         let state = State::Ready(Box::new(builder));
-        Ok(Reading { file: Arc::clone(&self.file), source, schema, rows: 0, state, _grant: grant })
+        let start = Place { rows: skipped, ..self.place() };
+        Ok(Reading { file: Arc::clone(&self.file), source, schema, start, rows: 0, state, _grant: grant })
     }
 }
 
@@ -178,6 +188,8 @@ pub struct Reading {
     file: Arc<File>,
     source: RowGroupBytes,
     schema: SchemaRef,
+    start: Place,
+    /// Those that were read.
     rows: u64,
     state: State,
     _grant: Grant,
@@ -196,6 +208,12 @@ impl Reading {
 }
 
 impl in_order::Piece for Reading {
+    type Place = Place;
+
+    fn place(&self) -> Place {
+        Place { rows: self.start.rows + self.rows as usize, ..self.start }
+    }
+
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, ReadError> {
         let File { bytes, columns, .. } = self.file.as_ref();
         let mut reader = match std::mem::replace(&mut self.state, State::Over) {

@@ -19,9 +19,9 @@ use super::super::ReadError;
 use super::file::FileBytes;
 
 /// Bytes of one GET, at most.
-const MOST: u64 = 4 << 20;
+const MAX_GET: u64 = 4 << 20;
 /// Bytes of a window, at least: smaller GETs cost more than they bring.
-const LEAST_WINDOW: u64 = 64 << 10;
+const MIN_WINDOW: u64 = 64 << 10;
 /// What a page's header takes, nearly always.
 const HEADER_BYTES: u64 = 4 << 10;
 
@@ -71,7 +71,7 @@ impl RowGroupBytes {
             }
         } else {
             // One piece that is decoded, and one on its way.
-            let window = (memory / (2 * chunks.len() as u64)).clamp(LEAST_WINDOW, MOST);
+            let window = (memory / (2 * chunks.len() as u64)).clamp(MIN_WINDOW, MAX_GET);
             for column in &mut columns {
                 column.window = window;
                 column.ask(file, column.range.start + window);
@@ -167,8 +167,8 @@ fn runs(chunks: &[Range<u64>]) -> Vec<Range<u64>> {
         }
     }
     let cut = |run: Range<u64>| {
-        let starts = run.clone().step_by(MOST as usize);
-        starts.map(move |start| start..(start + MOST).min(run.end))
+        let starts = run.clone().step_by(MAX_GET as usize);
+        starts.map(move |start| start..(start + MAX_GET).min(run.end))
     };
     runs.into_iter().flat_map(cut).collect()
 }
