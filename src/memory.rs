@@ -373,6 +373,3 @@ impl Drop for Grant {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod tests;
