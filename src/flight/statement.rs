@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use arrow::ipc::CompressionType;
 use arrow_flight::sql::{Command, ProstMessageExt, TicketStatementQuery};
@@ -128,7 +129,8 @@ pub async fn rows(
 ) -> Result<Response<NoMessages>, Status> {
     if let Some(schema) = server.keys.read_no_rows_ticket(&ticket.statement_handle) {
         let schema = Schema::try_from(IpcMessage(schema?)).map_err(status::internal)?;
-        return do_get::data(Arc::new(schema), stream::empty(), compression);
+        let none = stream::empty::<Result<RecordBatch, Status>>();
+        return do_get::data(Arc::new(schema), none, compression);
     }
     let handles = server.keys.read_result_ticket(&ticket.statement_handle)?;
     let query_id = handles.first().map(|handle| handle.id.clone());
@@ -136,7 +138,6 @@ pub async fn rows(
     // Rows are sent when the call has long been answered: what goes wrong then is logged as the call's all the same.
     let (span, at_the_end) = (Span::current(), Span::current());
     let batches = rows.batches.map_err(move |error| span.in_scope(|| status::of_gateway(&error)));
-    let ended =
-        move |error| at_the_end.in_scope(|| status::of_gateway(&GatewayError::memory(query_id.clone(), error)));
+    let ended = move |error| at_the_end.in_scope(|| status::of_gateway(&GatewayError::memory(query_id.clone(), error)));
     do_get::shared_data(rows.schema, batches, compression, rows.share, ended)
 }
