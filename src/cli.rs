@@ -47,6 +47,8 @@ enum Command {
     Token(people::Token),
 }
 
+/// Stack of each thread: unoptimised, the futures of the AWS SDK inside of ours take more than half of the default.
+const STACK_BYTES: usize = 8 << 20;
 /// Exit code after a second signal, as shells have it for SIGINT.
 const SECOND_SIGNAL: i32 = 130;
 /// Exit code of a command that could not do its work; clap's own for wrong usage is 2.
@@ -55,7 +57,8 @@ const FAILED: u8 = 1;
 /// Runs the command the process was started with.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("athena-flight: cannot start threads: {error}");

@@ -340,7 +340,7 @@ impl Grant {
     /// Counts it beside the stream's fair share: it is for a record whose end has not come, so that the stream has to get more
     /// before it can give this back.
     pub fn set_apart(&mut self) {
-        if !self.is_apart {
+        if !self.is_apart && self.purpose == Purpose::Fetch {
             self.is_apart = true;
             self.stream.memory.ledger().set_apart(self.stream.id, self.bytes);
         }

@@ -282,12 +282,13 @@ impl Rpcs {
         if let Some(peer) = request.extensions().get::<Peer>() {
             span.record("peer", field::display(peer.address));
         }
-        let answered = async {
+        // On the heap: the futures of a call lie deep in each other, and each would be on the stack of the one around it.
+        let answered = Box::pin(async {
             let (metadata, extensions, message) = request.into_parts();
             let caller = self.0.caller(&metadata, &extensions).await?;
             Span::current().record("principal", field::display(&caller.server.tenant.owner));
             act(caller, Request::from_parts(metadata, extensions, message)).await
-        };
+        });
         answered.instrument(span).await
     }
 }

@@ -54,7 +54,7 @@ impl Tenant {
         sql: &str,
     ) -> Result<Option<Arc<Described>>, GatewayError> {
         let key = self.key(sql, request.session);
-        let described = self.gateway.knowledge.described.try_get_with(key, self.explain(request, sql)).await;
+        let described = self.gateway.knowledge.described.try_get_with(key, Box::pin(self.explain(request, sql))).await;
         described.map_err(|error| error.as_ref().clone())
     }
 
@@ -146,7 +146,7 @@ impl Tenant {
         // What the caller allows its statement is not meant for this one.
         let place = request.session.place();
         let request = Request { session: &place, sql: &text, rows: &[], ..*request };
-        let finished = self.run_direct(request, &Bound::text(&*text), None, Chosen::direct("EXPLAIN")).await;
+        let finished = Box::pin(self.run_direct(request, &Bound::text(&*text), None, Chosen::direct("EXPLAIN"))).await;
         let finished = finished.map_err(GatewayError::about_query)?;
         let mut lines = String::new();
         for handle in finished.endpoints.iter().flatten() {

@@ -179,7 +179,7 @@ async fn paced_page(
     token: Option<&str>,
 ) -> Result<Page, ReadError> {
     let is_throttled = |error: &ReadError| matches!(error, ReadError::Aws(error) if error.is_throttled());
-    scheduler.paced(Call::Results, is_throttled, || Page::get(clients, id, token)).await
+    scheduler.paced(Call::Results, is_throttled, || Box::pin(Page::get(clients, id, token))).await
 }
 
 type Item = Result<GrantedBatch, ReadError>;

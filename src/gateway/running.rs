@@ -56,13 +56,15 @@ impl Tenant {
         }
         let bound = Bound::new(sql, statement, values);
         let chosen = match (chosen.choice, &described) {
-            (Choice::Unload, Some(described)) => match self.run_unload(request, &bound, described, chosen).await? {
-                Ok(finished) => return Ok(finished),
-                Err(instead) => instead,
-            },
+            (Choice::Unload, Some(described)) => {
+                match Box::pin(self.run_unload(request, &bound, described, chosen)).await? {
+                    Ok(finished) => return Ok(finished),
+                    Err(instead) => instead,
+                }
+            }
             _ => chosen,
         };
-        self.run_direct(request, &bound, described.as_deref().filter(|_| !is_plain), chosen).await
+        Box::pin(self.run_direct(request, &bound, described.as_deref().filter(|_| !is_plain), chosen)).await
     }
 
     /// Runs a query as an UNLOAD. Where Athena will not do that, and has read nothing for it, the choice is another one.
@@ -198,7 +200,7 @@ impl Tenant {
             last = Some((id.clone(), *look));
             session.scan_limit_bytes.is_none_or(|limit| look.scanned_bytes as u64 <= limit)
         };
-        let outcome = self.scheduler.run(job, within_limits).await?;
+        let outcome = Box::pin(self.scheduler.run(job, within_limits)).await?;
         let (outcome, id) = match (outcome, last) {
             (Some(outcome), _) => (outcome.clone(), outcome.id),
             (None, Some((query_id, look))) => {

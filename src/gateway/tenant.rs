@@ -122,10 +122,10 @@ impl Tenant {
             return Err(GatewayError::Parameters { expected: statement.placeholders, given: values.len() });
         }
         if statement.class == Class::Query {
-            return self.run_query(request, &statement, values).await;
+            return Box::pin(self.run_query(request, &statement, values)).await;
         }
         let bound = Bound::new(request.sql, &statement, values);
-        let finished = self.run_direct(request, &bound, None, Chosen::direct("it is no query")).await?;
+        let finished = Box::pin(self.run_direct(request, &bound, None, Chosen::direct("it is no query"))).await?;
         if statement.is_update() {
             self.forget_catalog();
         }

@@ -361,9 +361,11 @@ impl<W> Ledger<W> {
         if own > 0 && own + least > half && left_of_floor < least {
             return Turn::Later;
         }
-        let up_to = match own {
-            0 if owner.active <= 1 => self.limit,
-            0 => self.limit / 8 * 7,
+        let up_to = match (purpose, own) {
+            // A stream gets on without what is ahead of its turn.
+            (Purpose::Ahead, _) => self.limit / 4 * 3,
+            (_, 0) if owner.active <= 1 => self.limit,
+            (_, 0) => self.limit / 8 * 7,
             _ => self.limit / 4 * 3,
         };
         let room = up_to.saturating_sub(self.charged) + left_of_floor;

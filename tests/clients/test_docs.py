@@ -14,6 +14,8 @@ import identity
 from conftest import BINARY, ROOT
 
 README = (ROOT / "README.md").read_text()
+# Without any, serve says what is missing and ends.
+KEYS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
 PAGES = "".join((ROOT / "docs" / page).read_text() for page in ("results.md", "clients.md", "protocol.md", "configuration.md", "aws.md", "security.md"))
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README + PAGES, flags=re.MULTILINE | re.DOTALL)
 NODE = [text for language, text in BLOCKS if language == "js"]
@@ -66,7 +68,8 @@ def test_command(command, demo, start, tmp_path):
     if arguments[0] in ("serve", "emulator"):
         (tmp_path / ".aws").mkdir()
         (tmp_path / ".aws" / "config").write_text("[profile analytics]\nregion = eu-central-1\n")
-        server = start(*arguments, "--listen", "127.0.0.1:0", home=tmp_path)
+        (tmp_path / ".aws" / "credentials").write_text("[analytics]\naws_access_key_id = a\naws_secret_access_key = b\n")
+        server = start(*arguments, "--listen", "127.0.0.1:0", home=tmp_path, **KEYS)
         assert server.stop() == 0
     else:
         env = os.environ | {"XDG_DATA_HOME": str(tmp_path)}
@@ -108,6 +111,7 @@ def test_example_configurations_serve(example, start, emulator, tmp_path):
     (tmp_path / ".aws" / "credentials").write_text("[analytics]\naws_access_key_id = a\naws_secret_access_key = b\n")
     config = tmp_path / example.name
     config.write_text(example.read_text().replace("/etc/athena-flight/", f"{tmp_path}/"))
-    server = start("serve", "--config", config, "--endpoint-url", emulator.endpoint, "--listen", "127.0.0.1:0", home=tmp_path)
+    server = start("serve", "--config", config, "--endpoint-url", emulator.endpoint, "--listen", "127.0.0.1:0",
+                   home=tmp_path, **KEYS)
     assert server.url.startswith("grpc+tls" if "tls-cert" in config.read_text() else "grpc:")
     assert server.stop() == 0

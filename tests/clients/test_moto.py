@@ -74,4 +74,4 @@ def test_many_at_once_without_the_batch_call(gateway, moto):
         found = list(threads.map(query, range(count)))
     assert sorted(found) == [[number] for number in range(count)]
     log = (gateway.home / "log").read_text()
-    assert "queries are asked for one by one" in log
+    assert "queries are asked about one by one" in log

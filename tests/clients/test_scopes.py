@@ -41,7 +41,7 @@ def server(start, tmp_path_factory):
     for sql in ("create database hidden", "create table hidden.t as select 1 as a",
                 "create table hidden.p with (partitioned_by = ARRAY['k']) as select 1 as a, 2 as k",
                 "create view tpch.peek as select * from hidden.t", "create view tpch.own as select * from nation"):
-        run(server, "ann", sql)
+        run(server, "ann", sql, database="tpch")
     return server
 
 
