@@ -17,6 +17,7 @@ use secrecy::ExposeSecret as _;
 
 use super::options::{AccessKeys, AwsOptions, RoleOptions};
 use super::owner::ExpectedOwner;
+use crate::error::Kind;
 use super::roles::AssumedRole;
 use super::{AwsError, errors};
 
@@ -103,7 +104,14 @@ impl Clients {
             return Err("no AWS region is known: give --region, AWS_REGION, or a profile with a region".to_owned());
         }
         let found = match self.config.credentials_provider() {
-            Some(provider) => provider.provide_credentials().await.map(drop).map_err(|error| errors::chain(&error)),
+            Some(provider) => match provider.provide_credentials().await {
+                // A role whose credentials cannot be asked for at this moment is tried again with the first call.
+                Err(error) if errors::behind(&error).is_some_and(|ours| ours.kind == Kind::Unavailable) => {
+                    tracing::warn!(error = errors::chain(&error), "the role could not be assumed yet");
+                    Ok(())
+                }
+                found => found.map(drop).map_err(|error| errors::chain(&error)),
+            },
             None => Err("there is no provider of any".to_owned()),
         };
         found.map_err(|why| {

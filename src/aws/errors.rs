@@ -95,7 +95,7 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// An error of ours among those that lie behind one: the credentials of a role could not be had.
-fn behind<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a AwsError> {
+pub(super) fn behind<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a AwsError> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(ours) = error.downcast_ref::<AwsError>() {

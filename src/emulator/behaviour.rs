@@ -197,7 +197,7 @@ pub struct Call {
 
 impl Call {
     /// Bytes of a request that are remembered.
-    pub const REQUEST_BYTES: usize = 1024;
+    pub const REQUEST_BYTES: usize = 4096;
 }
 
 /// Calls that are remembered; older ones are forgotten.
