@@ -2,6 +2,7 @@
 # make test    all tests: Rust, then real clients from a pinned Python environment
 # make lint    what CI checks besides: format, clippy, documentation, licences
 # make bench   criterion benchmarks
+# make soak    load at full size for 20 minutes, outside of CI
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +13,7 @@ NODE := tests/clients/npm/node_modules
 DENY := $(TARGET)/tools/bin/cargo-deny
 FLIGHT_SQL_CLIENT := $(TARGET)/tools/bin/flight_sql_client
 
-.PHONY: demo test test-rust test-clients lint bench
+.PHONY: demo test test-rust test-clients lint bench soak
 
 demo:
 	cargo run -- serve --demo
@@ -56,3 +57,7 @@ $(DENY):
 
 bench:
 	cargo bench
+
+soak: $(VENV)/installed
+	cargo build --release
+	ATHENA_FLIGHT_BIN=$(abspath $(TARGET))/release/athena-flight $(VENV)/bin/python tests/clients/soak.py

@@ -17,9 +17,9 @@ use secrecy::ExposeSecret as _;
 
 use super::options::{AccessKeys, AwsOptions, RoleOptions};
 use super::owner::ExpectedOwner;
-use crate::error::Kind;
 use super::roles::AssumedRole;
 use super::{AwsError, errors};
+use crate::error::Kind;
 
 /// What the user agent of all calls names.
 const APP_NAME: &str = "athena-flight";
