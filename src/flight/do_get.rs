@@ -409,7 +409,7 @@ mod tests {
     #[test]
     fn large_batches_are_parted_and_empty_ones_left_out() {
         let rows = |batch: RecordBatch| -> Vec<usize> {
-            parts(Ok(batch.into())).into_iter().map(|part| part.ok().expect("rows").batch.num_rows()).collect()
+            parts(Ok(batch.into())).into_iter().map(|part| part.expect("rows").batch.num_rows()).collect()
         };
         assert_eq!(rows(batch(StringArray::new_null(0))), Vec::<usize>::new());
         assert_eq!(rows(batch(StringArray::new_null(7))), [7]);

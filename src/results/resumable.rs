@@ -177,7 +177,7 @@ mod tests {
         let mut reading = std::pin::pin!(reading);
         assert!(reading.try_next().await.expect("a batch").is_some());
         share.suspend();
-        let error = reading.try_next().await.err().expect("it breaks off");
+        let Err(error) = reading.try_next().await else { panic!("it breaks off") };
         assert!(error.to_string().contains("row 3"), "{error}");
     }
 }
