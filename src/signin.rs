@@ -12,7 +12,7 @@
 //! | [`aws_keys`] | the caller's own AWS access key |
 //! | [`certificate`] | the name in a client certificate |
 //! | [`bearer`] | the token that Handshake gives |
-//! | [`mark`] | what stands for a secret that must not be kept |
+//! | [`mod@mark`] | what stands for a secret that must not be kept |
 //! | [`throttle`], [`limiter`] | how often somebody may try, and how long those who fail wait |
 //! | [`turns`] | few passwords are hashed at once, and who is next |
 //! | [`watched`] | files that are read again when they change |

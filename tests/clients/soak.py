@@ -26,7 +26,7 @@ from wire import statement
 MINUTES = float(os.environ.get("SOAK_MINUTES", "20"))
 IDLE_CONNECTIONS = int(os.environ.get("SOAK_CONNECTIONS", "5000"))
 DIRECT, UNLOAD = (b"x-athena-result-path", b"direct"), (b"x-athena-result-path", b"unload")
-LONG = "select a.* from tpch.lineitem a cross join unnest(sequence(1, 20)) as t (n)"
+LONG = "select a.* from tpch.lineitem a cross join unnest(sequence(1, 8)) as t (n)"
 
 
 def start(folder, *arguments, **env):
@@ -83,12 +83,13 @@ class Soak:
     def siege(self):
         before, held, stop = resident_bytes(self.gateway.pid), [], threading.Event()
         ann, host = self.user("ann", 4), self.gateway.url.split("://")[1]
-        for number, header in enumerate([DIRECT] * 32 + [UNLOAD] * 10):
-            client, options = ann.clients[number % 4], ann.options(headers=[header])
-            info = client.get_flight_info(statement(LONG), options)
-            reader = client.do_get(info.endpoints[0].ticket, options)
-            reader.read_chunk()
-            held.append(reader)
+        for header, count in ((DIRECT, 32), (UNLOAD, 10)):
+            options = ann.options(headers=[header])
+            ticket = ann.clients[0].get_flight_info(statement(LONG), options).endpoints[0].ticket
+            for number in range(count):
+                reader = ann.clients[number % 4].do_get(ticket, options)
+                reader.read_chunk()
+                held.append(reader)
         address = (host.rsplit(":", 1)[0], int(host.rsplit(":", 1)[1]))
         idle = [socket.create_connection(address) for _ in range(IDLE_CONNECTIONS)]
 
