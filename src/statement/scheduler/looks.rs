@@ -181,8 +181,8 @@ impl Inner {
                     }
                 }
             }
-            // They are asked about one by one, at once.
-            Err(error) if call.is_batch && !is_outage(&error) => {
+            // They are asked about one by one, at once: whether AWS is out of reach, or only this call fails, those will tell.
+            Err(error) if call.is_batch => {
                 let pause = if is_refused(&error) { REFUSED_PAUSE } else { FAILED_PAUSE };
                 tracing::info!(%error, seconds = pause.as_secs(), "queries are asked about one by one for a while");
                 if state.looks.batch_paused.len() < MAX_PAUSED {
