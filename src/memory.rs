@@ -290,7 +290,8 @@ impl Share {
     async fn wait(&self, want: Want) -> Result<Grant, MemoryError> {
         let memory = &self.0.memory;
         let (reply, mut answer) = oneshot::channel();
-        let number = memory.ledger().ask(self.0.id, want, Waiter { stream: Arc::downgrade(&self.0), reply });
+        let now = reader::millis(memory.start);
+        let number = memory.ledger().ask(now, self.0.id, want, Waiter { stream: Arc::downgrade(&self.0), reply });
         let _waiting = Waiting { memory, number };
         memory.settle(true);
         let start = Instant::now();

@@ -21,7 +21,7 @@ const MAX_STREAM: usize = 48 << 20;
 /// How long a client leaves what there is for it until its stream gives way, in milliseconds: it may just be busy with what
 /// it got before.
 pub const PAUSED_AFTER_MILLIS: u64 = 250;
-/// The same until the stream is ended, if nothing else helps.
+/// The same until the stream is ended, if nothing else has helped somebody who has waited for as long.
 const ENDED_AFTER_MILLIS: u64 = 10_000;
 
 /// What memory is for.
@@ -123,8 +123,17 @@ struct OwnerSum {
 struct Waiting<W> {
     number: u64,
     stream: u64,
+    /// In milliseconds from the start.
+    since: u64,
     want: Want,
     waiter: W,
+}
+
+/// What a stream waits for in vain.
+struct Missing {
+    stream: u64,
+    since: u64,
+    bytes: usize,
 }
 
 /// All accounts, and who waits. `W` is who is to be told.
@@ -252,9 +261,9 @@ impl<W> Ledger<W> {
         !self.waiting.is_empty()
     }
 
-    pub fn ask(&mut self, stream: u64, want: Want, waiter: W) -> u64 {
+    pub fn ask(&mut self, now: u64, stream: u64, want: Want, waiter: W) -> u64 {
         let number = self.number();
-        self.waiting.push(Waiting { number, stream, want, waiter });
+        self.waiting.push(Waiting { number, stream, since: now, want, waiter });
         number
     }
 
@@ -296,14 +305,14 @@ impl<W> Ledger<W> {
             }
         };
         let victims = match missing {
-            Some((stream, bytes)) if reclaim => self.victims(now, stream, bytes),
+            Some(missing) if reclaim => self.victims(now, missing),
             _ => Vec::new(),
         };
         (granted, victims)
     }
 
-    /// Who is next and gets how much, or the stream that waits in vain and what it misses.
-    fn next(&self, now: u64) -> Result<(usize, usize), Option<(u64, usize)>> {
+    /// Who is next and gets how much, or who waits in vain.
+    fn next(&self, now: u64) -> Result<(usize, usize), Option<Missing>> {
         // What is within a stream's own floor is nobody else's business.
         let within_floor = self.waiting.iter().position(|waiting| match waiting.want {
             Want::Floor => false,
@@ -333,7 +342,7 @@ impl<W> Ledger<W> {
                 Turn::Now(bytes) => return Ok((index, bytes)),
                 Turn::Later => {}
                 Turn::Missing { bytes, is_short } => {
-                    missing = missing.or(Some((waiting.stream, bytes)));
+                    missing = missing.or(Some(Missing { stream: waiting.stream, since: waiting.since, bytes }));
                     if is_short {
                         // Others are lent nothing until there is enough for this one.
                         break;
@@ -400,7 +409,8 @@ impl<W> Ledger<W> {
     }
 
     /// Who gives way to a stream: of the owners that hold most, the streams that have not been read from for longest.
-    fn victims(&mut self, now: u64, stream: u64, missing: usize) -> Vec<Victim> {
+    fn victims(&mut self, now: u64, missing: Missing) -> Vec<Victim> {
+        let Missing { stream, since: asked, bytes: missing } = missing;
         let Some(waiting) = self.accounts.get(&stream) else { return Vec::new() };
         let (waiting_owner, waiting_charge) = (waiting.owner.clone(), self.owner_charge(&waiting.owner));
         let mut paused: Vec<(usize, u64, u64)> = Vec::new();
@@ -421,15 +431,16 @@ impl<W> Ledger<W> {
                 self.change(*id, |account| account.is_active = false);
             }
         }
-        if !victims.is_empty() {
+        if !victims.is_empty() || now.saturating_sub(asked) < ENDED_AFTER_MILLIS {
             return victims;
         }
-        // No more can be had that way.
+        // No more can be had that way, and none has come back by itself.
         for (charge, since, id) in paused {
             let Some(account) = self.accounts.get(&id) else { continue };
             let unread_millis = now.saturating_sub(since);
             let may = account.owner == waiting_owner || charge >= waiting_charge;
-            if may && unread_millis >= ENDED_AFTER_MILLIS && !account.is_ended && account.reader.can_end() {
+            let frees = account.charge() > 0 && !account.is_ended && account.reader.can_end();
+            if may && frees && unread_millis >= ENDED_AFTER_MILLIS {
                 let reader = Arc::clone(&account.reader);
                 self.change(id, |account| (account.is_ended, account.is_active) = (true, false));
                 return vec![Victim::End { reader, unread_millis }];

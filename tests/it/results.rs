@@ -10,6 +10,7 @@ use arrow_flight::{FlightData, FlightInfo};
 use athena_flight::gateway::Settings;
 use athena_flight::memory::{Memory, Share};
 use athena_flight::owner::Owner;
+use athena_flight::results::GrantedBatch;
 use athena_flight::results::object::S3Uri;
 use athena_flight::results::unload::{self, prefix, sweep};
 use athena_flight::types::AthenaType;
@@ -348,13 +349,26 @@ async fn a_large_row_group_is_read_through_small_windows() {
     let uri = put(&server, "large/a", bytes).await;
     let columns = [Column::new("n", AthenaType::Bigint), Column::new("t", AthenaType::Varchar(None))];
     let memory = Memory::new(LIMIT);
-    let rows = unload::batches(vec![uri], &server.clients, &columns, share(&memory).await);
+    let rows = unload::batches(vec![uri.clone()], &server.clients, &columns, share(&memory).await);
     let batches: Vec<RecordBatch> = rows.map_ok(|rows| rows.batch).try_collect().await.expect("rows");
     assert!(memory.held().1 <= LIMIT, "{memory:?}");
     assert_eq!(memory.held().0, 0);
     let read = concat_batches(&batches[0].schema(), &batches).expect("one schema");
     assert_eq!(read.column(0), batch.column(0));
     assert_eq!(read.column(1), batch.column(1));
+
+    // The same by a client that stops behind each batch, while somebody else takes the memory.
+    let own = share(&memory).await;
+    let mut rows = std::pin::pin!(unload::batches(vec![uri], &server.clients, &columns, own.clone()));
+    let mut batches = Vec::new();
+    while let Some(GrantedBatch { batch, grant }) = rows.try_next().await.expect("rows") {
+        batches.push(batch);
+        own.client_has();
+        drop((grant, share(&memory).await));
+        own.client_waits();
+    }
+    assert!(batches.len() > 3, "{} batches", batches.len());
+    assert!(concat_batches(&read.schema(), &batches).expect("one schema") == read);
 }
 
 #[tokio::test]

@@ -108,6 +108,10 @@ impl RowGroupBytes {
         while column.segments.front().is_some_and(|segment| segment.range.end <= start) {
             column.segments.pop_front();
         }
+        if column.window > 0 && column.segments.is_empty() {
+            // Pages are left out where a reading is taken up again.
+            column.next = column.next.max(start);
+        }
         column.ask(file, end);
         let ahead = column.next + column.window;
         column.ask(file, ahead);
