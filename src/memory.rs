@@ -172,6 +172,7 @@ impl Shared {
             }
         }
         if !victims.is_empty() {
+            tracing::debug!(streams = victims.len(), memory = ?*self.ledger(), "streams that are not read give way");
             victims.into_iter().for_each(give_way);
             // Their floors can be given out now.
             self.settle(false);

@@ -23,6 +23,8 @@ const MAX_STREAM: usize = 48 << 20;
 pub const PAUSED_AFTER_MILLIS: u64 = 250;
 /// The same until the stream is ended, if nothing else has helped somebody who has waited for as long.
 const ENDED_AFTER_MILLIS: u64 = 10_000;
+/// How long somebody waits, while others still give back what they were lent, before that.
+const LAST_RESORT_MILLIS: u64 = 30_000;
 
 /// What memory is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +136,7 @@ struct Missing {
     stream: u64,
     since: u64,
     bytes: usize,
+    of_floors: bool,
 }
 
 /// All accounts, and who waits. `W` is who is to be told.
@@ -159,10 +162,12 @@ enum Turn {
     Now(usize),
     /// They wait for themselves, or have to wait for streams to end: others go on.
     Later,
-    /// So many bytes are missing; `is_short` if those come back by themselves when nobody else is lent any.
+    /// So many bytes are missing; `is_short` if those come back by themselves when nobody else is lent any, `of_floors` if only
+    /// floors of others would help.
     Missing {
         bytes: usize,
         is_short: bool,
+        of_floors: bool,
     },
 }
 
@@ -341,8 +346,9 @@ impl<W> Ledger<W> {
             match self.turn(waiting) {
                 Turn::Now(bytes) => return Ok((index, bytes)),
                 Turn::Later => {}
-                Turn::Missing { bytes, is_short } => {
-                    missing = missing.or(Some(Missing { stream: waiting.stream, since: waiting.since, bytes }));
+                Turn::Missing { bytes, is_short, of_floors } => {
+                    let in_vain = Missing { stream: waiting.stream, since: waiting.since, bytes, of_floors };
+                    missing = missing.or(Some(in_vain));
                     if is_short {
                         // Others are lent nothing until there is enough for this one.
                         break;
@@ -383,7 +389,7 @@ impl<W> Ledger<W> {
             return Turn::Now(bytes);
         }
         let is_short = self.floors + least.saturating_sub(left_of_floor) <= up_to;
-        Turn::Missing { bytes: least - bytes, is_short }
+        Turn::Missing { bytes: least - bytes, is_short, of_floors: false }
     }
 
     fn floor_turn(&self, account: &Account, owner: OwnerSum) -> Turn {
@@ -398,7 +404,10 @@ impl<W> Ledger<W> {
         let (over_floors, over_all) = (over(self.floors, for_floors), over(self.charged, for_all));
         match over_floors.max(over_all) {
             0 => Turn::Now(0),
-            bytes => Turn::Missing { bytes, is_short: over_floors == 0 && over(self.floors, for_all) == 0 },
+            bytes => {
+                let is_short = over_floors == 0 && over(self.floors, for_all) == 0;
+                Turn::Missing { bytes, is_short, of_floors: over_floors > 0 }
+            }
         }
     }
 
@@ -410,7 +419,7 @@ impl<W> Ledger<W> {
 
     /// Who gives way to a stream: of the owners that hold most, the streams that have not been read from for longest.
     fn victims(&mut self, now: u64, missing: Missing) -> Vec<Victim> {
-        let Missing { stream, since: asked, bytes: missing } = missing;
+        let Missing { stream, since: asked, bytes: missing, of_floors } = missing;
         let Some(waiting) = self.accounts.get(&stream) else { return Vec::new() };
         let (waiting_owner, waiting_charge) = (waiting.owner.clone(), self.owner_charge(&waiting.owner));
         let mut paused: Vec<(usize, u64, u64)> = Vec::new();
@@ -431,15 +440,17 @@ impl<W> Ledger<W> {
                 self.change(*id, |account| account.is_active = false);
             }
         }
-        if !victims.is_empty() || now.saturating_sub(asked) < ENDED_AFTER_MILLIS {
+        let wait = if self.is_turning_over(now, stream) { LAST_RESORT_MILLIS } else { ENDED_AFTER_MILLIS };
+        if !victims.is_empty() || now.saturating_sub(asked) < wait {
             return victims;
         }
-        // No more can be had that way, and none has come back by itself.
+        // No more can be had that way, and none comes back by itself.
         for (charge, since, id) in paused {
             let Some(account) = self.accounts.get(&id) else { continue };
             let unread_millis = now.saturating_sub(since);
             let may = account.owner == waiting_owner || charge >= waiting_charge;
-            let frees = account.charge() > 0 && !account.is_ended && account.reader.can_end();
+            let has_some = if of_floors { account.is_active } else { account.charge() > 0 };
+            let frees = has_some && !account.is_ended && account.reader.can_end();
             if may && frees && unread_millis >= ENDED_AFTER_MILLIS {
                 let reader = Arc::clone(&account.reader);
                 self.change(id, |account| (account.is_ended, account.is_active) = (true, false));
@@ -447,6 +458,14 @@ impl<W> Ledger<W> {
             }
         }
         Vec::new()
+    }
+
+    /// Whether others whose clients read have memory that they will give back.
+    fn is_turning_over(&self, now: u64, stream: u64) -> bool {
+        self.accounts.iter().any(|(id, account)| {
+            let Floor { fetch, next } = account.floor();
+            *id != stream && account.is_active && account.charge() > fetch + next && !is_paused(account, now)
+        })
     }
 
     /// The streams that have not been read from for so long, and when the next one may be due.

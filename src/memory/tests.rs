@@ -163,6 +163,22 @@ async fn who_cannot_be_suspended_is_ended_at_last() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_is_ended_while_others_give_back_what_they_were_lent() {
+    let memory = Memory::new(16 * MIB);
+    let (left, reading, third) = (open(&memory, "a"), open(&memory, "a"), open(&memory, "a"));
+    let mut end = ended(&left);
+    let _left = get(&left, Purpose::Fetch, 3 * MIB, 3 * MIB).expect("memory");
+    left.client_has();
+    let lent = get(&reading, Purpose::Fetch, 6 * MIB, 6 * MIB).expect("memory");
+    let waiting = tokio::spawn(async move { third.acquire(Purpose::Fetch, 5 * MIB, 5 * MIB).await.map(drop) });
+    sleep(Duration::from_secs(20)).await;
+    assert!(end.try_recv().is_err() && !waiting.is_finished());
+    drop(lent);
+    assert_eq!(waiting.await.expect("no panic"), Ok(()));
+    assert!(end.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn streams_that_are_not_read_are_ended_in_time() {
     let memory = Memory::new(64 * MIB);
     let _ending = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(memory.end_stalled(Duration::from_secs(300))));
