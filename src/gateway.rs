@@ -62,6 +62,9 @@ const SWEEP_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::fr
 const FIRST_PAGES_PART: usize = 8;
 const MAX_FIRST_PAGES_BYTES: usize = 64 << 20;
 
+/// How long Athena may take to be told what to stop: some hundred queries at its quota, and an outage must not keep the process.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// What all tenants share.
 pub struct Gateway {
     pub settings: Settings,
@@ -120,6 +123,9 @@ impl Gateway {
         self.drain.begin();
         self.shutdown.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        if tokio::time::timeout(STOP_TIMEOUT, self.tasks.wait()).await.is_err() {
+            let calls = self.tasks.len();
+            tracing::warn!(calls, "Athena could not be told in time: queries may go on there");
+        }
     }
 }

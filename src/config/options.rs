@@ -79,7 +79,7 @@ impl ConfigOption {
 
 /// The known name that is most like another.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    const LIKE: f64 = 0.7;
+    const LIKE: f64 = 0.75;
     let scored = known.map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0));
     best.filter(|(score, _)| *score >= LIKE).map(|(_, candidate)| candidate)
@@ -354,7 +354,7 @@ mod tests {
         }
         let near = |name| nearest(name, OPTIONS.iter().map(|option| option.name));
         assert_eq!((near("workgrup"), near("s3_staging_dir")), (Some("workgroup"), Some("s3-staging-dir")));
-        assert_eq!(near("zz"), None);
+        assert_eq!(near("q"), None);
         assert_eq!(ConfigOption::find("role-arn").expect("known").variable(), "ATHENA_FLIGHT_ROLE_ARN");
     }
 }
